@@ -1,0 +1,20 @@
+#ifndef BARISTA_STORAGE_CRC32C_H_
+#define BARISTA_STORAGE_CRC32C_H_
+
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+
+namespace barista::storage {
+
+// The CRC of `bytes` with the Castagnoli polynomial (RFC 3720, appendix B.4), continuing from
+// `crc`, the CRC of what lies before them. Uses the processor's instruction where there is one
+// (about 10 GB/s). Thread-safe.
+uint32_t Crc32c(absl::string_view bytes, uint32_t crc = 0);
+
+// The same without the instruction (about 1 GB/s).
+uint32_t PortableCrc32c(absl::string_view bytes, uint32_t crc = 0);
+
+}  // namespace barista::storage
+
+#endif  // BARISTA_STORAGE_CRC32C_H_

@@ -1,0 +1,47 @@
+#include "storage/errors.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "barista/error.h"
+
+namespace barista::storage {
+namespace {
+
+absl::Status Error(absl::StatusCode code, absl::string_view message, absl::string_view reason) {
+  ErrorInfo info;
+  info.reason = std::string(reason);
+  return MakeError(code, message, std::move(info));
+}
+
+}  // namespace
+
+absl::Status CorruptError(absl::string_view what, absl::string_view why) {
+  return Error(absl::StatusCode::kDataLoss, absl::StrCat(what, " is corrupt: ", why),
+               "DataCorrupt");
+}
+
+absl::Status TooNewError(absl::string_view what, uint64_t found, uint64_t supported) {
+  ErrorInfo info;
+  info.reason = "DataDirectoryTooNew";
+  info.field = "version";
+  info.value = absl::StrCat(found);
+  info.limit = absl::StrCat(supported);
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat(what, " has version ", found, "; this barista reads versions up to ", supported),
+      std::move(info));
+}
+
+absl::Status UnavailableError(absl::string_view cause) {
+  return Error(absl::StatusCode::kUnavailable,
+               absl::StrCat("the store refuses writes until it is reopened: ", cause),
+               "StoreUnavailable");
+}
+
+absl::Status StorageFullError(absl::string_view dir, absl::string_view cause) {
+  return Error(absl::StatusCode::kResourceExhausted,
+               absl::StrCat("no space left in ", dir, ": ", cause), "StorageFull");
+}
+
+}  // namespace barista::storage
