@@ -1,0 +1,34 @@
+#include "broker/queue/engine.h"
+
+#include <array>
+#include <cstring>
+
+namespace barista::internal {
+namespace {
+
+// A bijection on 64 bits that scatters neighbours (the finalizer of MurmurHash3).
+uint64_t Mix(uint64_t x) {
+  x ^= x >> 33;
+  x *= 0xff51afd7ed558ccd;
+  x ^= x >> 33;
+  x *= 0xc4ceb9fe1a85ec53;
+  return x ^ (x >> 33);
+}
+
+}  // namespace
+
+MessageId Engine::NewMessageId() {
+  const uint64_t low = Mix(id_seed + id_counter.fetch_add(1, std::memory_order_relaxed));
+  // The version and variant of a random UUID take six bits. Those of the low half move into the high half, so that nothing of the bijection is
+  // lost: high = {48 random bits, version, 10 random bits, 2 bits of low}.
+  const uint64_t high = (id_high & 0xffffffffffff0ffc) | 0x4000 | (low >> 62);
+  const uint64_t tail = (low & 0x3fffffffffffffff) | 0x8000000000000000;
+  std::array<uint8_t, MessageId::kSize> bytes;
+  for (int i = 0; i < 8; ++i) {
+    bytes[static_cast<size_t>(i)] = static_cast<uint8_t>(high >> (56 - 8 * i));
+    bytes[static_cast<size_t>(8 + i)] = static_cast<uint8_t>(tail >> (56 - 8 * i));
+  }
+  return MessageId(bytes);
+}
+
+}  // namespace barista::internal

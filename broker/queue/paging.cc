@@ -1,0 +1,219 @@
+// What lies on disk and when it comes to memory: pages of a spilled queue, delayed messages that are due.
+
+#include <algorithm>
+#include <utility>
+
+#include "broker/queue/operations.h"
+#include "broker/queue/standard_queue.h"
+
+namespace barista::internal {
+
+using storage::Batch;
+
+namespace {
+
+constexpr size_t kPageMessages = 2048;
+constexpr size_t kPageBytes = 4 << 20;
+// What a page that reached the end may still read inside the turn, to become RESIDENT while senders go on.
+constexpr size_t kCatchUpMessages = 1024;
+constexpr size_t kCatchUpBytes = 1 << 20;
+// Delayed messages that enter the queue in one operation.
+constexpr size_t kReleaseMessages = 1024;
+constexpr size_t kReleaseBytes = 1 << 20;
+
+}  // namespace
+
+void StandardQueue::RequestPageIfLow() {
+  if (!spilled_.load(std::memory_order_acquire)) return;
+  const int64_t ready = ready_count_.load(std::memory_order_relaxed);
+  const bool low = ready <= 0 || (ready < kWindowMessages / 2 && ready_bytes_.load(std::memory_order_relaxed) < kWindowBytes / 2 &&
+                                  engine_->window_bytes.load(std::memory_order_relaxed) < engine_->window_limit_bytes);
+  if (low && !page_requested_.exchange(true)) engine_->request_page(shared_from_this());
+}
+
+std::vector<StandardQueue::Arrival> StandardQueue::ToArrivals(const storage::Page& page) const {
+  std::vector<Arrival> arrivals;
+  arrivals.reserve(page.messages.size());
+  for (const storage::ScannedMessage& message : page.messages) {
+    arrivals.push_back({message.ref.sequence, Payload::Copy(message.record), message.ref, message.lease,
+                        message.ref.sequence.value() < first_sequence_of_boot_});
+  }
+  return arrivals;
+}
+
+// Installs a page that was read beside the committer, unless something overtook it: a purge or the removal of a message on disk begins a new epoch.
+class InstallPageOp final : public commit::Operation {
+ public:
+  InstallPageOp(std::shared_ptr<StandardQueue> queue, Sequence from, uint64_t epoch, absl::StatusOr<storage::Page> page)
+      : Operation(queue->durability(), 0), queue_(std::move(queue)), from_(from), epoch_(epoch), page_(std::move(page)) {
+    if (page_.ok()) arrivals_ = queue_->ToArrivals(*page_);
+  }
+  ~InstallPageOp() override {
+    for (StandardQueue::Arrival& arrival : arrivals_) arrival.payload->Unref();
+  }
+
+  absl::Status Prepare(commit::Turn& turn) override {
+    now_ns_ = turn.mono_ns();
+    return page_.status();
+  }
+
+  void Publish() override {
+    StandardQueue& queue = *queue_;
+    if (queue.dropped_ || epoch_ != queue.page_epoch_ || from_ != queue.cursor_ || !queue.spilled_.load()) return;
+    queue.Admit(absl::MakeSpan(arrivals_), now_ns_);
+    arrivals_.clear();
+    queue.cursor_ = page_->next;
+    if (page_->end) CatchUp();
+    queue.cursor_shown_.store(queue.cursor_.value());
+  }
+
+  void Complete(const absl::Status& status) override {
+    StandardQueue& queue = *queue_;
+    queue.page_requested_.store(false);
+    if (!status.ok()) {
+      queue.EndReceives(status);
+    } else {
+      queue.WakeReceives();
+      queue.WakePageWaiters();
+      // Parked receives want messages, whatever the window holds.
+      if (queue.parked_count_.load() > 0) queue.RequestPageIfLow();
+    }
+    delete this;
+  }
+
+ private:
+  // The store holds everything published so far: read the rest, and if that is little, nothing of the queue is on disk only any more. What this turn
+  // publishes later finds the queue RESIDENT.
+  void CatchUp() {
+    StandardQueue& queue = *queue_;
+    storage::ScanLimits limits;
+    limits.max_messages = kCatchUpMessages;
+    limits.max_bytes = kCatchUpBytes;
+    limits.end = queue.published_next_;
+    const absl::StatusOr<storage::Page> rest = queue.engine_->store->Scan(queue.id_, queue.cursor_, limits);
+    if (!rest.ok()) return;  // The next page request meets the same error and reports it.
+    std::vector<StandardQueue::Arrival> arrivals = queue.ToArrivals(*rest);
+    queue.Admit(absl::MakeSpan(arrivals), now_ns_);
+    queue.cursor_ = rest->next;
+    if (!rest->end) return;
+    queue.cursor_ = queue.published_next_;
+    queue.spilled_.store(false, std::memory_order_release);
+  }
+
+  const std::shared_ptr<StandardQueue> queue_;
+  const Sequence from_;
+  const uint64_t epoch_;
+  const absl::StatusOr<storage::Page> page_;
+  std::vector<StandardQueue::Arrival> arrivals_;
+  int64_t now_ns_ = 0;
+};
+
+void StandardQueue::ReadPage() {
+  // The epoch first: a page of a later state than its epoch is only thrown away needlessly.
+  const uint64_t epoch = epoch_shown_.load();
+  const Sequence from(cursor_shown_.load());
+  storage::ScanLimits limits;
+  limits.max_messages = kPageMessages;
+  limits.max_bytes = kPageBytes;
+  // Not beyond what is published: a message that is stored but not yet acknowledged must not be seen (I1).
+  limits.end = Sequence(published_shown_.load());
+  engine_->log->Submit(new InstallPageOp(shared_from_this(), from, epoch, engine_->store->Scan(id_, from, limits)));
+}
+
+// ---- Delayed messages ----
+
+// Moves the delayed messages that are due into the queue, with fresh sequences. Not synced on its own account: after a crash the rows are due again, and
+// whatever was done with the messages is in the log behind the move.
+class ReleaseDelayedOp final : public commit::Operation {
+ public:
+  explicit ReleaseDelayedOp(std::shared_ptr<StandardQueue> queue)
+      : Operation(queue->durability(), kReleaseBytes), queue_(std::move(queue)) {}
+  ~ReleaseDelayedOp() override {
+    for (StandardQueue::Arrival& arrival : arrivals_) {
+      if (arrival.payload != nullptr) arrival.payload->Unref();
+    }
+  }
+
+  absl::Status Prepare(commit::Turn& turn) override {
+    StandardQueue& queue = *queue_;
+    if (queue.dropped_ || queue.releasing_ || queue.unpublished_purges_ > 0) return absl::OkStatus();
+    now_ns_ = turn.mono_ns();
+    const absl::StatusOr<std::vector<storage::DelayedRow>> rows =
+        queue.engine_->store->ScanDelayed(queue.id_, queue.engine_->SteadyWallMs(now_ns_), kReleaseMessages, kReleaseBytes);
+    if (!rows.ok()) return rows.status();
+    if (rows->empty()) return absl::OkStatus();
+    releasing_ = queue.releasing_ = true;
+    arrivals_.resize(rows->size());
+    for (size_t i = 0; i < rows->size(); ++i) {
+      const storage::DelayedRow& row = (*rows)[i];
+      StandardQueue::Arrival& arrival = arrivals_[i];
+      arrival.sequence = Sequence(queue.counters_.next_sequence++);
+      arrival.payload = Payload::Copy(row.record);
+      turn.batch().Add(Batch::DeleteDelayed{queue.id_, row.due_ms, row.id});
+      turn.batch().Add(Batch::Append{queue.id_, arrival.sequence, arrival.payload->record(), &arrival.ref});
+    }
+    queue.counters_.delayed -= rows->size();
+    turn.Touch(&queue);
+    return absl::OkStatus();
+  }
+
+  void Publish() override {
+    StandardQueue& queue = *queue_;
+    if (!releasing_) return queue.ArmNextDelay();
+    queue.releasing_ = false;
+    queue.AdmitNew(absl::MakeSpan(arrivals_), now_ns_);
+    for (StandardQueue::Arrival& arrival : arrivals_) arrival.payload = nullptr;
+    queue.PublishCounters();
+    queue.ArmNextDelay();
+  }
+
+  void Complete(const absl::Status& status) override {
+    if (status.ok()) queue_->WakeReceives();
+    delete this;
+  }
+
+ private:
+  const std::shared_ptr<StandardQueue> queue_;
+  std::vector<StandardQueue::Arrival> arrivals_;
+  bool releasing_ = false;
+  int64_t now_ns_ = 0;
+};
+
+// Fires when the first delayed message of a durable queue is due.
+class DueTimer final : public core::TimerNode {
+ public:
+  explicit DueTimer(std::shared_ptr<StandardQueue> queue) : queue_(std::move(queue)) {}
+  int64_t Fire(int64_t) override {
+    queue_->delay_armed_ns_.store(core::kNever);
+    if (!queue_->deleted()) queue_->engine_->log->Submit(new ReleaseDelayedOp(queue_));
+    return core::kNever;
+  }
+  bool Dead() const override { return queue_->deleted(); }
+
+ private:
+  const std::shared_ptr<StandardQueue> queue_;
+};
+
+void StandardQueue::ArmDelay(int64_t due_ms) {
+  const int64_t deadline_ns = engine_->MonoAt(due_ms);
+  int64_t armed = delay_armed_ns_.load();
+  while (deadline_ns < armed) {
+    if (delay_armed_ns_.compare_exchange_weak(armed, deadline_ns)) {
+      engine_->timer->Arm(deadline_ns, std::make_unique<DueTimer>(shared_from_this()));
+      return;
+    }
+  }
+}
+
+void StandardQueue::ArmNextDelay() {
+  if (!durable() || delayed_shown_.load() == 0) return;
+  const absl::StatusOr<std::optional<int64_t>> due_ms = engine_->store->FirstDelayed(id_);
+  // An unreadable row is reported by the operation that needs it: try at once.
+  if (!due_ms.ok()) {
+    ArmDelay(0);
+  } else if (due_ms->has_value()) {
+    ArmDelay(**due_ms);
+  }
+}
+
+}  // namespace barista::internal

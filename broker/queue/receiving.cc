@@ -1,0 +1,404 @@
+// From the lanes to the receivers, and back when a visibility timeout ends.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "barista/error.h"
+#include "broker/queue/operations.h"
+#include "broker/queue/standard_queue.h"
+#include "broker/queue/validation.h"
+
+namespace barista::internal {
+
+using core::MsgId;
+using core::Slot;
+using core::State;
+using core::Word;
+
+// Returns the messages of one receive call to the queue when their visibility timeout is over.
+class VisibilityTimer final : public core::TimerNode {
+ public:
+  VisibilityTimer(std::shared_ptr<StandardQueue> queue, absl::Span<const MsgId> ids) : queue_(std::move(queue)), ids_(ids.begin(), ids.end()) {}
+
+  int64_t Fire(int64_t now_ns) override {
+    int64_t next_ns = core::kNever;
+    bool any = false;
+    for (MsgId id : ids_) {
+      if (queue_->MakeReady(id, false, now_ns)) {
+        any = true;
+      } else if (InFlight(id)) {
+        next_ns = std::min(next_ns, queue_->engine_->slab.At(id).visible_at_ns.load(std::memory_order_relaxed));
+      }
+    }
+    if (any) queue_->WakeReceives();
+    return next_ns;
+  }
+
+  bool Dead() const override { return std::none_of(ids_.begin(), ids_.end(), [&](MsgId id) { return InFlight(id); }); }
+
+ private:
+  bool InFlight(MsgId id) const {
+    const Word word(queue_->engine_->slab.At(id).word.load(std::memory_order_acquire));
+    // A message that is being deleted may come back, if its commit is refused.
+    return word.generation() == id.generation() &&
+           (word.state() == State::kInFlight || word.state() == State::kDeleting || word.state() == State::kMoving);
+  }
+
+  const std::shared_ptr<StandardQueue> queue_;
+  const absl::InlinedVector<MsgId, 10> ids_;
+};
+
+void StandardQueue::ArmVisibility(absl::Span<const MsgId> ids, int64_t deadline_ns) {
+  engine_->timer->Arm(deadline_ns, std::make_unique<VisibilityTimer>(shared_from_this(), ids));
+}
+
+void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) {
+  const int64_t now_ns = engine_->MonoNs();
+  // Reserved before anything is taken, given back at the end: the limit holds under any number of receivers.
+  const int64_t limit = max_in_flight_.load(std::memory_order_relaxed);
+  int64_t reserved = std::min<int64_t>(max_messages, limit);
+  const int64_t over = in_flight_.fetch_add(reserved) + reserved - limit;
+  if (over > 0) {
+    const int64_t back = std::min(over, reserved);
+    in_flight_.fetch_sub(back);
+    reserved -= back;
+    taken->over_limit = reserved == 0;
+    limited_.store(true, std::memory_order_relaxed);
+    if (reserved == 0) return;
+  }
+
+  const int64_t retention_ms = retention_ms_.load(std::memory_order_relaxed);
+  const int64_t wall_ms = engine_->WallMs();
+  const uint32_t max_receives = max_receive_count_.load(std::memory_order_relaxed);
+  const bool dead_letters = max_receives > 0 && DeadLetterQueue() != nullptr;
+  // Returned messages come first one time in four, and always while they are many.
+  const bool returned_first = polls_.fetch_add(1, std::memory_order_relaxed) % 4 == 0 ||
+                              returned_.ApproximateSize() > static_cast<size_t>(kWindowMessages / 2);
+  core::Lane& first = returned_first ? returned_ : ready_;
+  core::Lane& second = returned_first ? ready_ : returned_;
+
+  std::vector<MsgId> expired;
+  absl::InlinedVector<MsgId, 16> popped(static_cast<size_t>(reserved));
+  int64_t ready_messages = 0;
+  int64_t ready_bytes = 0;
+  while (taken->ids.size() < static_cast<size_t>(reserved)) {
+    const size_t want = static_cast<size_t>(reserved) - taken->ids.size();
+    size_t n = first.Pop(absl::MakeSpan(popped).subspan(0, want));
+    if (n < want) n += second.Pop(absl::MakeSpan(popped).subspan(n, want - n));
+    if (n == 0) break;
+    for (MsgId id : absl::MakeSpan(popped).subspan(0, n)) {
+      Slot& slot = engine_->slab.At(id);
+      Word word = LoadUnlocked(slot);
+      Word mine;
+      bool exhausted;
+      bool won = false;
+      while (!won && word.generation() == id.generation() && word.state() == State::kReady) {
+        exhausted = dead_letters && word.receives() >= max_receives;
+        mine = exhausted ? word.With(State::kMoving) : word.With(State::kInFlight).WithReceives(word.receives() + 1).Locked();
+        if (!exhausted) slot.visible_at_ns.store(now_ns + visibility_ns, std::memory_order_relaxed);
+        won = Transition(slot, &word, mine);
+      }
+      if (!won) continue;  // Deleted while it lay in the lane.
+      ++ready_messages;
+      ready_bytes += slot.payload_bytes.load(std::memory_order_relaxed);
+      if (exhausted) {
+        taken->exhausted.push_back(id);
+        continue;
+      }
+      Payload* payload = slot.payload;
+      if (payload->sent_ms() + retention_ms <= wall_ms) {
+        Unlock(slot, mine.With(State::kDeleting).Unlocked());
+        expired.push_back(id);
+        continue;
+      }
+      int64_t first_receive_ms = slot.first_receive_ms.load(std::memory_order_relaxed);
+      if (first_receive_ms == 0) {
+        first_receive_ms = wall_ms;
+        slot.first_receive_ms.store(wall_ms, std::memory_order_relaxed);
+      }
+      const Sequence sequence(slot.sequence.load(std::memory_order_relaxed));
+      payload->Ref();
+      Unlock(slot, mine.Unlocked());
+
+      ReceivedMessage& message = taken->messages.emplace_back();
+      message.payload = PayloadRef(payload);
+      message.message_id = payload->message_id();
+      message.body = payload->body();
+      message.sent_at = absl::FromUnixMillis(payload->sent_ms());
+      message.receive_count = static_cast<int>(mine.receives() + BaseReceives(*payload));
+      message.first_received_at = absl::FromUnixMillis(first_receive_ms);
+      message.receipt_handle = SealReceipt({engine_->boot, id_, sequence, id, mine.receives()}, engine_->receipt_key);
+      taken->ids.push_back(id);
+    }
+  }
+  if (ready_messages > 0) CountReady(-ready_messages, -ready_bytes);
+  if (const int64_t unused = reserved - static_cast<int64_t>(taken->ids.size()); unused > 0) in_flight_.fetch_sub(unused);
+  if (!expired.empty()) Expire(std::move(expired));
+  RequestPageIfLow();
+  engine_->received.fetch_add(taken->ids.size(), std::memory_order_relaxed);
+
+  taken->must_commit = !taken->exhausted.empty() || (max_receives > 0 && durable() && !taken->ids.empty());
+  if (taken->ids.empty()) return;
+  if (visibility_ns == 0) {
+    bool any = false;
+    for (MsgId id : taken->ids) any = MakeReady(id, true, now_ns) || any;
+    // Nobody is woken: a parked receive with a zero timeout would take and return them for ever.
+    return;
+  }
+  ArmVisibility(taken->ids, now_ns + visibility_ns);
+  if (durable() && !taken->must_commit) {
+    engine_->log->SubmitLazy(new LeaseOp(shared_from_this(), taken->ids, /*in_flight_only=*/true, nullptr));
+  }
+}
+
+uint32_t StandardQueue::BaseReceives(const Payload& payload) {
+  if (!payload.has_fields()) return 0;
+  const absl::StatusOr<storage::MessageRecord> record = storage::Decode(payload.record());
+  return record.ok() ? record->receive_count : 0;
+}
+
+void StandardQueue::Untake(MsgId id, uint32_t receives) {
+  Slot& slot = engine_->slab.At(id);
+  Word word = LoadUnlocked(slot);
+  int64_t bytes;
+  do {
+    if (word.generation() != id.generation() || word.state() != State::kInFlight || word.receives() != receives) return;
+    bytes = slot.payload_bytes.load(std::memory_order_relaxed);
+  } while (!Transition(slot, &word, word.With(State::kReady).WithReceives(receives - 1)));
+  in_flight_.fetch_sub(1);
+  CountReady(1, bytes);
+  returned_.Push(absl::MakeConstSpan(&id, 1));
+}
+
+absl::StatusOr<std::vector<ReceivedMessage>> StandardQueue::Receive(const ReceiveOptions& options) {
+  if (absl::Status status = CheckOpen(); !status.ok()) return status;
+  if (absl::Status status = ValidateReceive(options); !status.ok()) return status;
+  // The common case needs no ReceiveCall: messages are there, and nothing has to be committed first.
+  if (max_receive_count_.load(std::memory_order_relaxed) == 0) {
+    Taken taken;
+    Take(options.max_messages,
+         options.visibility_timeout.has_value() ? absl::ToInt64Nanoseconds(*options.visibility_timeout) : visibility_ns_.load(), &taken);
+    if (!taken.messages.empty()) return std::move(taken.messages);
+  }
+  Notification finished;
+  absl::StatusOr<std::vector<ReceivedMessage>> result;
+  std::shared_ptr<PendingReceive> call = ReceiveAsync(options, [&](absl::StatusOr<std::vector<ReceivedMessage>> r) {
+    result = std::move(r);
+    finished.Notify();
+  });
+  if (engine_->options.manual) {
+    // Time stands still while we wait: what is not there when all work is done will not come.
+    while (!finished.HasBeenNotified()) {
+      if (!engine_->run_once() && !finished.HasBeenNotified()) static_cast<ReceiveCall*>(call.get())->End(absl::OkStatus());
+    }
+  }
+  finished.Wait();
+  return result;
+}
+
+std::shared_ptr<PendingReceive> StandardQueue::ReceiveAsync(const ReceiveOptions& options, Queue::ReceiveCallback done) {
+  const int64_t wait_ns = options.wait.has_value() ? absl::ToInt64Nanoseconds(*options.wait) : wait_ns_.load(std::memory_order_relaxed);
+  const int64_t visibility_ns = options.visibility_timeout.has_value() ? absl::ToInt64Nanoseconds(*options.visibility_timeout)
+                                                                       : visibility_ns_.load(std::memory_order_relaxed);
+  const int64_t deadline_ns = wait_ns > 0 ? engine_->MonoNs() + wait_ns : 0;
+  auto call = std::make_shared<ReceiveCall>(shared_from_this(), options.max_messages, visibility_ns, deadline_ns, std::move(done));
+  if (absl::Status status = ValidateReceive(options); !status.ok()) {
+    call->Finish(status);
+    return call;
+  }
+  if (!call->Run() && deadline_ns != 0) engine_->timer->Arm(deadline_ns, std::make_unique<ReceiveTimeout>(call));
+  // Close may have passed the list of parked receives before this one entered it.
+  if (absl::Status status = CheckOpen(); !status.ok()) call->End(status);
+  return call;
+}
+
+void StandardQueue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) {
+  std::vector<MsgId> leased;
+  for (const ReceiptHandle& handle : handles) {
+    const absl::StatusOr<Receipt> receipt = Open(handle);
+    if (!receipt.ok() || receipt->boot != engine_->boot || !engine_->slab.Contains(receipt->message)) continue;
+    Untake(receipt->message, receipt->receives);
+    leased.push_back(receipt->message);
+  }
+  if (leased.empty()) return;
+  if (durable() && max_receive_count_.load() > 0) {
+    engine_->log->Submit(new LeaseOp(shared_from_this(), std::move(leased), /*in_flight_only=*/false, nullptr));
+  }
+  WakeReceives();
+}
+
+void StandardQueue::WakeReceives() {
+  // A read-modify-write, not a load: see parked_count_.
+  while (parked_count_.fetch_add(0) > 0 && LaneSize() > 0) {
+    std::shared_ptr<ReceiveCall> call;
+    {
+      MutexLock lock(&receives_mutex_);
+      if (parked_.empty()) return;
+      call = parked_.front();
+      parked_.pop_front();
+      parked_count_.fetch_sub(1);
+      engine_->parked.fetch_sub(1, std::memory_order_relaxed);
+      call->phase_ = ReceiveCall::Phase::kRunning;
+    }
+    if (!call->Run()) return;  // It found nothing and went back: neither would the next.
+  }
+}
+
+void StandardQueue::WakePageWaiters() {
+  std::list<std::shared_ptr<ReceiveCall>> calls;
+  {
+    MutexLock lock(&receives_mutex_);
+    calls.swap(page_waiters_);
+    for (const std::shared_ptr<ReceiveCall>& call : calls) {
+      call->phase_ = ReceiveCall::Phase::kRunning;
+      parked_count_.fetch_sub(1);
+      engine_->parked.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+  for (const std::shared_ptr<ReceiveCall>& call : calls) call->Run();
+}
+
+// ---- ReceiveOp ----
+
+ReceiveOp::ReceiveOp(std::shared_ptr<StandardQueue> queue, StandardQueue::Taken taken, std::shared_ptr<ReceiveCall> call)
+    : ReceiveOp(queue, taken.exhausted.empty() ? nullptr : queue->DeadLetterQueue(), std::move(taken), std::move(call)) {}
+
+// A move is published in the order of its target's sends, so it takes the target's durability, which is at least the source's.
+ReceiveOp::ReceiveOp(std::shared_ptr<StandardQueue> queue, std::shared_ptr<StandardQueue> target, StandardQueue::Taken taken,
+                     std::shared_ptr<ReceiveCall> call)
+    : Operation(target == nullptr ? Durability::kOs : target->durability(), 128 * (taken.ids.size() + taken.exhausted.size())),
+      queue_(std::move(queue)),
+      target_(std::move(target)),
+      taken_(std::move(taken)),
+      call_(std::move(call)) {}
+
+absl::Status ReceiveOp::Prepare(commit::Turn& turn) {
+  StandardQueue& queue = *queue_;
+  if (queue.dropped_) return QueueDoesNotExist(queue.name_);
+  now_ns_ = turn.mono_ns();
+  if (queue.durable()) {
+    leases_.reserve(taken_.ids.size());
+    for (MsgId id : taken_.ids) {
+      if (queue.AddLease(turn, id, /*in_flight_only=*/false, &leases_)) leased_.push_back(id);
+    }
+  }
+  StandardQueue* const target = target_.get();
+  for (MsgId id : taken_.exhausted) {
+    if (target == nullptr || target->dropped_) {
+      stay_.push_back(id);
+      continue;
+    }
+    Slot& slot = queue.engine_->slab.At(id);
+    const absl::StatusOr<storage::MessageRecord> stored = storage::Decode(slot.payload->record());
+    if (!stored.ok() || !queue.AckSlot(turn, id)) continue;
+    const Word word(slot.word.load(std::memory_order_acquire));
+    storage::MessageRecord record = *stored;
+    record.dead_letter_source = queue.name_;
+    record.receive_count = stored->receive_count + word.receives();
+    record.first_receive_ms = slot.first_receive_ms.load(std::memory_order_relaxed);
+    Move& move = moves_.emplace_back();
+    move.id = id;
+    move.arrival.payload = Payload::Encode(record);
+    move.arrival.lease.first_receive_ms = record.first_receive_ms;
+  }
+  if (target != nullptr && !moves_.empty()) {
+    for (Move& move : moves_) {
+      if (target->durable()) {
+        move.arrival.sequence = Sequence(target->counters_.next_sequence++);
+        ++target->counters_.enqueued;
+        turn.batch().Add(storage::Batch::Append{target->id_, move.arrival.sequence, move.arrival.payload->record(), &move.arrival.ref});
+      } else {
+        move.arrival.sequence = Sequence(target->memory_sequence_.fetch_add(1));
+      }
+    }
+    turn.Touch(target);
+  }
+  return absl::OkStatus();
+}
+
+void ReceiveOp::Publish() {
+  for (size_t i = 0; i < leases_.size(); ++i) queue_->NoteState(leased_[i], leases_[i]);
+  if (moves_.empty()) return;
+  std::vector<StandardQueue::Arrival> arrivals;
+  for (Move& move : moves_) {
+    queue_->FreeAcked(absl::MakeConstSpan(&move.id, 1));
+    arrivals.push_back(move.arrival);
+  }
+  if (target_->durable()) {
+    target_->AdmitNew(absl::MakeSpan(arrivals), now_ns_);
+  } else {
+    target_->Admit(absl::MakeSpan(arrivals), now_ns_);
+  }
+  target_->PublishCounters();
+  queue_->PublishCounters();
+  queue_->engine_->dead_lettered.fetch_add(moves_.size(), std::memory_order_relaxed);
+}
+
+void ReceiveOp::Complete(const absl::Status& status) {
+  StandardQueue& queue = *queue_;
+  if (status.ok()) {
+    for (MsgId id : stay_) queue.Restore(id);
+    if (target_ != nullptr) target_->WakeReceives();
+  } else {
+    for (Move& move : moves_) move.arrival.payload->Unref();
+    for (MsgId id : taken_.exhausted) queue.Restore(id);
+    for (MsgId id : taken_.ids) {
+      const Word word(queue.engine_->slab.At(id).word.load(std::memory_order_acquire));
+      queue.Untake(id, word.receives());
+    }
+    taken_.messages.clear();
+  }
+  call_->Committed(status, std::move(taken_));
+  delete this;
+}
+
+// ---- LeaseOp ----
+
+LeaseOp::LeaseOp(std::shared_ptr<StandardQueue> queue, std::vector<MsgId> ids, bool in_flight_only,
+                 absl::AnyInvocable<void(const absl::Status&)> done)
+    : Operation(Durability::kOs, 64 * ids.size()),
+      queue_(std::move(queue)),
+      ids_(std::move(ids)),
+      in_flight_only_(in_flight_only),
+      done_(std::move(done)) {}
+
+absl::Status LeaseOp::Prepare(commit::Turn& turn) {
+  if (queue_->dropped_) return QueueDoesNotExist(queue_->name_);
+  refs_.reserve(ids_.size());
+  size_t kept = 0;
+  for (MsgId id : ids_) {
+    if (queue_->AddLease(turn, id, in_flight_only_, &refs_)) ids_[kept++] = id;
+  }
+  ids_.resize(kept);
+  return absl::OkStatus();
+}
+
+void LeaseOp::Publish() {
+  for (size_t i = 0; i < refs_.size(); ++i) queue_->NoteState(ids_[i], refs_[i]);
+}
+
+void LeaseOp::Complete(const absl::Status& status) {
+  if (done_ != nullptr) done_(status);
+  delete this;
+}
+
+bool StandardQueue::AddLease(commit::Turn& turn, MsgId id, bool in_flight_only, std::vector<storage::RecordRef>* refs) {
+  Slot& slot = engine_->slab.At(id);
+  const Word word = LoadUnlocked(slot);
+  if (word.generation() != id.generation() || slot.acked || slot.sequence.load(std::memory_order_relaxed) < counters_.purge_sequence) return false;
+  if (word.state() != State::kInFlight && (in_flight_only || word.state() != State::kReady)) return false;
+  storage::Lease lease;
+  lease.receives = word.receives();
+  lease.boot = engine_->boot;
+  lease.first_receive_ms = slot.first_receive_ms.load(std::memory_order_relaxed);
+  if (word.state() == State::kInFlight) {
+    // + 1: rounded up.
+    lease.visible_at_ms = engine_->SteadyWallMs(slot.visible_at_ns.load(std::memory_order_relaxed)) + 1;
+  }
+  refs->push_back(RefOf(slot));
+  turn.batch().Add(storage::Batch::SetLease{id_, &refs->back(), lease});
+  return true;
+}
+
+}  // namespace barista::internal

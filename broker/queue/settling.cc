@@ -1,0 +1,413 @@
+// Deleting messages and changing their visibility.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "barista/error.h"
+#include "broker/queue/operations.h"
+#include "broker/queue/standard_queue.h"
+#include "broker/queue/validation.h"
+
+namespace barista::internal {
+
+using core::MsgId;
+using core::Slot;
+using core::State;
+using core::Word;
+
+namespace {
+
+absl::Status BatchIsEmpty(absl::string_view what) {
+  return MakeError(absl::StatusCode::kInvalidArgument, absl::StrCat("There should be at least one ", what, " in the request."),
+                   {.reason = "EmptyBatchRequest", .field = "Entries", .value = "0", .limit = "1 to 1000 entries"});
+}
+
+absl::Status BatchIsTooLong(size_t entries) {
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   absl::StrCat("Maximum number of entries per request are ", kMaxBatchEntries, ". You have sent ", entries, "."),
+                   {.reason = "TooManyEntriesInBatchRequest",
+                    .field = "Entries",
+                    .value = absl::StrCat(entries),
+                    .limit = absl::StrCat(kMaxBatchEntries)});
+}
+
+absl::Status CheckBatch(size_t entries, absl::string_view what) {
+  if (entries == 0) return BatchIsEmpty(what);
+  return entries > kMaxBatchEntries ? BatchIsTooLong(entries) : absl::OkStatus();
+}
+
+absl::Status NotAvailable() {
+  return InvalidParameter("ReceiptHandle", "", "Message does not exist or is not available for visibility timeout change.",
+                          "the handle of a stored message");
+}
+
+}  // namespace
+
+bool StandardQueue::Claim(MsgId id) {
+  Slot& slot = engine_->slab.At(id);
+  Word word = LoadUnlocked(slot);
+  State was;
+  int64_t bytes;
+  do {
+    was = word.state();
+    if (word.generation() != id.generation() || (was != State::kReady && was != State::kInFlight)) return false;
+    bytes = slot.payload_bytes.load(std::memory_order_relaxed);
+  } while (!Transition(slot, &word, word.With(State::kDeleting)));
+  if (was == State::kReady) {
+    CountReady(-1, -bytes);
+  } else {
+    in_flight_.fetch_sub(1);
+  }
+  return true;
+}
+
+void StandardQueue::Restore(MsgId id) {
+  Slot& slot = engine_->slab.At(id);
+  Word word = LoadUnlocked(slot);
+  const int64_t now_ns = engine_->MonoNs();
+  State to;
+  do {
+    if (word.generation() != id.generation() || (word.state() != State::kDeleting && word.state() != State::kMoving)) return;
+    to = slot.visible_at_ns.load(std::memory_order_relaxed) > now_ns ? State::kInFlight : State::kReady;
+    if (to == State::kReady) {
+      CountReady(1, slot.payload_bytes.load(std::memory_order_relaxed));
+    } else {
+      CountInFlight(1);
+    }
+  } while (!Transition(slot, &word, word.With(to)));
+  if (to == State::kReady) returned_.Push(absl::MakeConstSpan(&id, 1));
+}
+
+bool StandardQueue::AckSlot(commit::Turn& turn, MsgId id) {
+  Slot& slot = engine_->slab.At(id);
+  const Word word = LoadUnlocked(slot);
+  if (word.generation() != id.generation() || word.state() == State::kFree || slot.acked) return false;
+  if (!durable()) {
+    slot.acked = true;
+    return true;
+  }
+  const storage::RecordRef ref = RefOf(slot);
+  if (ref.sequence.value() < counters_.purge_sequence) return false;
+  slot.acked = true;
+  turn.batch().Add(storage::Batch::Ack{id_, ref});
+  ++counters_.deleted;
+  low_watermark_stale_ = true;
+  turn.Touch(this);
+  return true;
+}
+
+absl::StatusOr<std::optional<storage::Page>> StandardQueue::LookupOnDisk(Sequence sequence) {
+  const bool on_disk = spilled_.load(std::memory_order_relaxed) && sequence >= cursor_ && sequence < published_next_ &&
+                       sequence.value() >= counters_.purge_sequence && unpublished_purges_ == 0 &&
+                       std::find(disk_acks_.begin(), disk_acks_.end(), sequence.value()) == disk_acks_.end();
+  if (!on_disk) return std::optional<storage::Page>();
+  return engine_->store->Lookup(id_, sequence);
+}
+
+absl::StatusOr<bool> StandardQueue::AckSequence(commit::Turn& turn, Sequence sequence, MsgId* id) {
+  if (const auto it = recovered_.find(sequence.value()); it != recovered_.end()) {
+    *id = it->second;
+    return AckSlot(turn, *id);
+  }
+  absl::StatusOr<std::optional<storage::Page>> page = LookupOnDisk(sequence);
+  if (!page.ok()) return page.status();
+  if (!page->has_value()) return false;
+  turn.batch().Add(storage::Batch::Ack{id_, (*page)->messages.front().ref});
+  ++counters_.deleted;
+  ++page_epoch_;  // A page that is being read may hold it.
+  epoch_shown_.store(page_epoch_);
+  disk_acks_.push_back(sequence.value());
+  turn.Touch(this);
+  return true;
+}
+
+void StandardQueue::FreeAcked(absl::Span<const MsgId> ids) {
+  for (MsgId id : ids) {
+    const Slot& slot = engine_->slab.At(id);
+    if (slot.recovered && !recovered_.empty()) recovered_.erase(slot.sequence.load(std::memory_order_relaxed));
+    TryFree(id);
+  }
+}
+
+// Removes messages for good: deleted by a consumer, or expired.
+class DeleteOp final : public commit::Operation {
+ public:
+  struct Entry {
+    MsgId id;           // in memory, of this boot; or
+    Sequence sequence;  // of an earlier boot (then `id` is empty until Prepare)
+    size_t result = 0;
+  };
+
+  DeleteOp(std::shared_ptr<StandardQueue> queue, std::vector<Entry> entries, std::vector<absl::Status> statuses, bool expired,
+           Queue::StatusesCallback done)
+      : Operation(queue->durability(), 32 * entries.size()),
+        queue_(std::move(queue)),
+        entries_(std::move(entries)),
+        statuses_(std::move(statuses)),
+        expired_(expired),
+        done_(std::move(done)) {}
+
+  absl::Status Prepare(commit::Turn& turn) override {
+    StandardQueue& queue = *queue_;
+    if (queue.dropped_) return QueueDoesNotExist(queue.name_);
+    for (Entry& entry : entries_) {
+      if (entry.id.bits != 0) {
+        if (queue.AckSlot(turn, entry.id)) acked_.push_back(entry.id);
+        continue;
+      }
+      MsgId id;
+      const absl::StatusOr<bool> acked = queue.AckSequence(turn, entry.sequence, &id);
+      if (!acked.ok()) {
+        statuses_[entry.result] = acked.status();
+      } else if (*acked) {
+        if (id.bits != 0) {
+          acked_.push_back(id);
+        } else {
+          ++on_disk_;
+        }
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  void Publish() override {
+    StandardQueue& queue = *queue_;
+    queue.FreeAcked(acked_);
+    if (on_disk_ > 0) queue.disk_acks_.clear();
+    queue.PublishCounters();
+    (expired_ ? queue.engine_->expired : queue.engine_->deleted).fetch_add(acked_.size() + on_disk_, std::memory_order_relaxed);
+  }
+
+  void Complete(const absl::Status& status) override {
+    if (status.ok()) {
+      queue_->WakeIfLimited();
+    } else {
+      for (const Entry& entry : entries_) {
+        if (entry.id.bits != 0) queue_->Restore(entry.id);
+        if (!statuses_.empty()) statuses_[entry.result] = status;
+      }
+    }
+    if (done_ != nullptr) done_(std::move(statuses_));
+    delete this;
+  }
+
+ private:
+  const std::shared_ptr<StandardQueue> queue_;
+  std::vector<Entry> entries_;
+  std::vector<absl::Status> statuses_;
+  const bool expired_;
+  Queue::StatusesCallback done_;
+  std::vector<MsgId> acked_;
+  size_t on_disk_ = 0;
+};
+
+void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wait, Queue::StatusesCallback done) {
+  absl::Status whole = CheckOpen();
+  if (whole.ok()) whole = CheckBatch(handles.size(), "DeleteMessageBatchRequestEntry");
+  if (!whole.ok()) {
+    done(std::vector<absl::Status>(std::max<size_t>(handles.size(), 1), whole));
+    return;
+  }
+  std::vector<absl::Status> statuses(handles.size());
+  std::vector<DeleteOp::Entry> entries;
+  uint64_t freed = 0;
+  for (size_t i = 0; i < handles.size(); ++i) {
+    const absl::StatusOr<Receipt> receipt = Open(handles[i]);
+    if (!receipt.ok()) {
+      statuses[i] = receipt.status();
+      continue;
+    }
+    if (receipt->boot != engine_->boot) {
+      if (durable()) entries.push_back({MsgId(), receipt->sequence, i});
+      continue;
+    }
+    const MsgId id = receipt->message;
+    if (!engine_->slab.Contains(id)) continue;
+    if (!durable()) {
+      if (Claim(id) && TryFree(id)) ++freed;
+      continue;
+    }
+    // Whether or not this call wins the claim, it answers after the deletion is durable: an operation that finds the message acknowledged by an
+    // earlier one completes after that one.
+    Claim(id);
+    if (Word(engine_->slab.At(id).word.load(std::memory_order_acquire)).generation() == id.generation()) {
+      entries.push_back({id, receipt->sequence, i});
+    }
+  }
+  if (freed > 0) {
+    engine_->deleted.fetch_add(freed, std::memory_order_relaxed);
+    WakeIfLimited();
+  }
+  if (entries.empty()) {
+    done(std::move(statuses));
+    return;
+  }
+  Notification finished;
+  if (wait == Wait::kYes) {
+    done = [&finished, done = std::move(done)](std::vector<absl::Status> s) mutable {
+      done(std::move(s));
+      finished.Notify();
+    };
+  }
+  Submit(new DeleteOp(shared_from_this(), std::move(entries), std::move(statuses), /*expired=*/false, std::move(done)), wait, &finished);
+}
+
+void StandardQueue::Expire(std::vector<MsgId> ids) {
+  if (!durable()) {
+    engine_->expired.fetch_add(ids.size(), std::memory_order_relaxed);
+    for (MsgId id : ids) TryFree(id);
+    return;
+  }
+  std::vector<DeleteOp::Entry> entries;
+  for (MsgId id : ids) entries.push_back({id, Sequence(0), 0});
+  engine_->log->Submit(new DeleteOp(shared_from_this(), std::move(entries), {}, /*expired=*/true, nullptr));
+}
+
+absl::Status StandardQueue::ChangeVisibility(MsgId id, int64_t timeout_ns, int64_t now_ns) {
+  Slot& slot = engine_->slab.At(id);
+  Word word = LoadUnlocked(slot);
+  State was;
+  int64_t before_ns = 0;
+  do {
+    was = word.state();
+    if (word.generation() != id.generation() || (was != State::kInFlight && was != State::kReady)) return NotAvailable();
+    if (timeout_ns == 0) {
+      if (was == State::kReady || MakeReady(id, /*force=*/true, now_ns)) return absl::OkStatus();
+      return NotAvailable();  // Deleted meanwhile.
+    }
+    before_ns = slot.visible_at_ns.load(std::memory_order_relaxed);
+    slot.visible_at_ns.store(now_ns + timeout_ns, std::memory_order_relaxed);
+  } while (!Transition(slot, &word, word.With(State::kInFlight).Extended()));
+  if (was == State::kReady) {
+    CountReady(-1, -int64_t{slot.payload_bytes.load(std::memory_order_relaxed)});
+    CountInFlight(1);
+  }
+  // The timer of the receive looks again when it fires; only an earlier deadline needs one of its own.
+  if (was == State::kReady || now_ns + timeout_ns < before_ns) ArmVisibility(absl::MakeConstSpan(&id, 1), now_ns + timeout_ns);
+  return absl::OkStatus();
+}
+
+// Changes of visibility that have to be in the log, or that concern messages of an earlier boot.
+class VisibilityOp final : public commit::Operation {
+ public:
+  struct Entry {
+    Sequence sequence;
+    int64_t timeout_ns;
+    size_t result;
+  };
+
+  VisibilityOp(std::shared_ptr<StandardQueue> queue, std::vector<MsgId> changed, std::vector<Entry> entries, std::vector<absl::Status> statuses,
+               Queue::StatusesCallback done)
+      : Operation(queue->durability(), 64 * (changed.size() + entries.size())),
+        queue_(std::move(queue)),
+        changed_(std::move(changed)),
+        entries_(std::move(entries)),
+        statuses_(std::move(statuses)),
+        done_(std::move(done)) {}
+
+  absl::Status Prepare(commit::Turn& turn) override {
+    StandardQueue& queue = *queue_;
+    if (queue.dropped_) return QueueDoesNotExist(queue.name_);
+    refs_.reserve(changed_.size() + entries_.size());
+    for (const Entry& entry : entries_) {
+      if (const auto it = queue.recovered_.find(entry.sequence.value()); it != queue.recovered_.end()) {
+        statuses_[entry.result] = queue.ChangeVisibility(it->second, entry.timeout_ns, turn.mono_ns());
+        if (statuses_[entry.result].ok()) changed_.push_back(it->second);
+        continue;
+      }
+      absl::StatusOr<std::optional<storage::Page>> page = queue.LookupOnDisk(entry.sequence);
+      if (!page.ok() || !page->has_value()) {
+        statuses_[entry.result] = page.ok() ? NotAvailable() : page.status();
+        continue;
+      }
+      storage::Lease lease = (*page)->messages.front().lease;
+      lease.visible_at_ms =
+          entry.timeout_ns == 0 ? 0 : queue.engine_->SteadyWallMs(turn.mono_ns() + entry.timeout_ns) + 1;
+      refs_.push_back((*page)->messages.front().ref);
+      turn.batch().Add(storage::Batch::SetLease{queue.id_, &refs_.back(), lease});
+      ++queue.page_epoch_;
+      queue.epoch_shown_.store(queue.page_epoch_);
+    }
+    for (MsgId id : changed_) {
+      if (queue.AddLease(turn, id, /*in_flight_only=*/false, &refs_)) leased_.push_back({id, refs_.size() - 1});
+    }
+    return absl::OkStatus();
+  }
+
+  void Publish() override {
+    for (const auto& [id, ref] : leased_) queue_->NoteState(id, refs_[ref]);
+  }
+
+  void Complete(const absl::Status& status) override {
+    if (!status.ok()) {
+      for (absl::Status& s : statuses_) {
+        if (s.ok()) s = status;
+      }
+    }
+    queue_->WakeReceives();
+    done_(std::move(statuses_));
+    delete this;
+  }
+
+ private:
+  const std::shared_ptr<StandardQueue> queue_;
+  std::vector<MsgId> changed_;
+  std::vector<Entry> entries_;
+  std::vector<absl::Status> statuses_;
+  Queue::StatusesCallback done_;
+  std::vector<storage::RecordRef> refs_;
+  std::vector<std::pair<MsgId, size_t>> leased_;
+};
+
+void StandardQueue::ChangeVisibilityBatch(absl::Span<const VisibilityChange> changes, Wait wait, Queue::StatusesCallback done) {
+  absl::Status whole = CheckOpen();
+  if (whole.ok()) whole = CheckBatch(changes.size(), "ChangeMessageVisibilityBatchRequestEntry");
+  if (!whole.ok()) {
+    done(std::vector<absl::Status>(std::max<size_t>(changes.size(), 1), whole));
+    return;
+  }
+  std::vector<absl::Status> statuses(changes.size());
+  std::vector<MsgId> changed;
+  std::vector<VisibilityOp::Entry> entries;
+  const int64_t now_ns = engine_->MonoNs();
+  for (size_t i = 0; i < changes.size(); ++i) {
+    statuses[i] = ValidateVisibilityTimeout(changes[i].visibility_timeout);
+    if (!statuses[i].ok()) continue;
+    const absl::StatusOr<Receipt> receipt = Open(changes[i].receipt_handle);
+    if (!receipt.ok()) {
+      statuses[i] = receipt.status();
+      continue;
+    }
+    const int64_t timeout_ns = absl::ToInt64Nanoseconds(changes[i].visibility_timeout);
+    if (receipt->boot != engine_->boot) {
+      if (durable()) {
+        entries.push_back({receipt->sequence, timeout_ns, i});
+      } else {
+        statuses[i] = NotAvailable();
+      }
+      continue;
+    }
+    statuses[i] = engine_->slab.Contains(receipt->message) ? ChangeVisibility(receipt->message, timeout_ns, now_ns) : NotAvailable();
+    if (statuses[i].ok()) changed.push_back(receipt->message);
+  }
+  const bool logged = durable() && max_receive_count_.load(std::memory_order_relaxed) > 0 && !changed.empty();
+  if (!logged && entries.empty()) {
+    if (durable() && !changed.empty()) {
+      engine_->log->SubmitLazy(new LeaseOp(shared_from_this(), std::move(changed), /*in_flight_only=*/false, nullptr));
+    }
+    WakeReceives();
+    done(std::move(statuses));
+    return;
+  }
+  Notification finished;
+  if (wait == Wait::kYes) {
+    done = [&finished, done = std::move(done)](std::vector<absl::Status> s) mutable {
+      done(std::move(s));
+      finished.Notify();
+    };
+  }
+  Submit(new VisibilityOp(shared_from_this(), std::move(changed), std::move(entries), std::move(statuses), std::move(done)), wait, &finished);
+}
+
+}  // namespace barista::internal

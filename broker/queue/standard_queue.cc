@@ -1,0 +1,220 @@
+#include "broker/queue/standard_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "barista/error.h"
+#include "broker/queue/attributes.h"
+#include "broker/queue/receive_call.h"
+
+namespace barista::internal {
+
+using core::MsgId;
+using core::Slot;
+using core::State;
+using core::Word;
+
+absl::Status QueueDoesNotExist(absl::string_view name) {
+  return MakeError(absl::StatusCode::kNotFound, absl::StrCat("The specified queue does not exist: ", name.substr(0, 128)),
+                   {.reason = "QueueDoesNotExist", .field = "QueueName", .value = std::string(name)});
+}
+
+absl::Status BrokerClosed() {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "the broker is closed", {.reason = "BrokerClosed"});
+}
+
+StandardQueue::StandardQueue(Engine* engine, QueueId id, QueueDescription description, const storage::QueueCounters& counters)
+    : engine_(engine),
+      id_(id),
+      name_(description.name),
+      durability_(*description.attributes.durability),
+      counters_(counters),
+      first_sequence_of_boot_(counters.next_sequence) {
+  ApplyDefinition(description);
+  pending_definition_ = std::move(description);
+  cursor_ = Sequence(counters_.low_watermark);
+  published_next_ = Sequence(counters_.next_sequence);
+  published_shown_.store(counters_.next_sequence);
+  cursor_shown_.store(cursor_.value());
+  spilled_.store(counters_.enqueued - counters_.deleted > counters_.delayed);
+  low_watermark_stale_ = counters_.low_watermark < counters_.next_sequence;
+  PublishCounters();
+}
+
+StandardQueue::~StandardQueue() = default;
+
+absl::Status StandardQueue::CheckOpen() const {
+  if (engine_->closed.load(std::memory_order_acquire)) return BrokerClosed();
+  if (deleted()) return QueueDoesNotExist(name_);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Receipt> StandardQueue::Open(const ReceiptHandle& handle) const {
+  const std::optional<Receipt> receipt = OpenReceipt(handle, engine_->receipt_key);
+  if (receipt.has_value() && receipt->queue == id_) return *receipt;
+  const std::string text = handle.ToString();
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   absl::StrCat("The input receipt handle \"", text, "\" is not a valid receipt handle."),
+                   {.reason = "ReceiptHandleIsInvalid", .field = "ReceiptHandle", .value = text, .limit = "a handle of this queue"});
+}
+
+void StandardQueue::Submit(commit::Operation* operation, Wait wait, Notification* done) {
+  if (wait == Wait::kYes) {
+    engine_->log->SubmitAndWait(operation, done);
+  } else {
+    engine_->log->Submit(operation);
+  }
+}
+
+void StandardQueue::ApplyDefinition(const QueueDescription& definition) {
+  const QueueAttributes& a = definition.attributes;
+  visibility_ns_.store(absl::ToInt64Nanoseconds(*a.visibility_timeout));
+  delay_ns_.store(absl::ToInt64Nanoseconds(*a.delay));
+  retention_ms_.store(absl::ToInt64Milliseconds(*a.retention));
+  wait_ns_.store(absl::ToInt64Nanoseconds(*a.receive_wait));
+  max_size_.store(*a.maximum_message_size);
+  max_in_flight_.store(*a.maximum_in_flight);
+  body_charset_.store(*a.body_charset);
+  max_receive_count_.store(a.redrive_policy.has_value() ? static_cast<uint32_t>(a.redrive_policy->max_receive_count) : 0);
+  MutexLock lock(&definition_mutex_);
+  definition_ = definition;
+  dead_letter_.reset();
+}
+
+std::shared_ptr<StandardQueue> StandardQueue::DeadLetterQueue() const {
+  std::string name;
+  {
+    MutexLock lock(&definition_mutex_);
+    std::shared_ptr<StandardQueue> queue = dead_letter_.lock();
+    if (queue != nullptr && !queue->deleted()) return queue;
+    if (!definition_.attributes.redrive_policy.has_value()) return nullptr;
+    name = definition_.attributes.redrive_policy->dead_letter_queue;
+  }
+  std::shared_ptr<StandardQueue> queue = engine_->find_queue(name);
+  // Created again since the policy was set, and weaker than what a move promises: as good as missing.
+  if (queue == nullptr || queue->durability() < durability_) return nullptr;
+  MutexLock lock(&definition_mutex_);
+  dead_letter_ = queue;
+  return queue;
+}
+
+absl::StatusOr<QueueDescription> StandardQueue::Describe() {
+  if (absl::Status status = CheckOpen(); !status.ok()) return status;
+  QueueDescription description;
+  {
+    MutexLock lock(&definition_mutex_);
+    description = definition_;
+  }
+  description.arn = absl::StrCat(engine_->arn_prefix, name_);
+  description.in_flight = std::max<int64_t>(in_flight_.load(), 0);
+  if (durable()) {
+    description.delayed = delayed_shown_.load();
+    description.visible = std::max<int64_t>(depth_shown_.load() - description.delayed - description.in_flight, 0);
+  } else {
+    description.delayed = std::max<int64_t>(delayed_in_memory_.load(), 0);
+    description.visible = std::max<int64_t>(ready_count_.load(), 0);
+  }
+  return description;
+}
+
+absl::Status StandardQueue::SetAttributes(const QueueAttributes& attributes) {
+  if (absl::Status status = CheckOpen(); !status.ok()) return status;
+  if (absl::Status status = ValidateQueueAttributes(attributes); !status.ok()) return status;
+  return redefine_(this, attributes, nullptr, {});
+}
+
+absl::Status StandardQueue::Tag(const QueueTags& tags) {
+  if (absl::Status status = CheckOpen(); !status.ok()) return status;
+  if (absl::Status status = ValidateTags(tags); !status.ok()) return status;
+  return redefine_(this, {}, &tags, {});
+}
+
+absl::Status StandardQueue::Untag(absl::Span<const std::string> keys) {
+  if (absl::Status status = CheckOpen(); !status.ok()) return status;
+  return redefine_(this, {}, nullptr, keys);
+}
+
+// ---- Slots ----
+
+void StandardQueue::CountReady(int64_t messages, int64_t bytes) {
+  ready_count_.fetch_add(messages, std::memory_order_relaxed);
+  ready_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  if (durable()) engine_->window_bytes.fetch_add(bytes, std::memory_order_relaxed);
+}
+
+void StandardQueue::FreeSlot(MsgId id) {
+  Slot& slot = engine_->slab.At(id);
+  Payload* payload = std::exchange(slot.payload, nullptr);
+  const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
+  engine_->resident.fetch_sub(1, std::memory_order_relaxed);
+  engine_->resident_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  if (!durable()) engine_->memory_queue_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  engine_->slab.Free(absl::MakeConstSpan(&id, 1));
+  payload->Unref();
+}
+
+bool StandardQueue::MakeReady(MsgId id, bool force, int64_t now_ns) {
+  Slot& slot = engine_->slab.At(id);
+  Word word = LoadUnlocked(slot);
+  State was;
+  int64_t bytes;
+  do {
+    was = word.state();
+    if (word.generation() != id.generation() || (was != State::kInFlight && was != State::kDelayed)) return false;
+    if (!force && slot.visible_at_ns.load(std::memory_order_relaxed) > now_ns) return false;
+    bytes = slot.payload_bytes.load(std::memory_order_relaxed);
+  } while (!Transition(slot, &word, word.With(State::kReady)));
+  (was == State::kInFlight ? in_flight_ : delayed_in_memory_).fetch_sub(1);
+  CountReady(1, bytes);
+  (was == State::kInFlight ? returned_ : ready_).Push(absl::MakeConstSpan(&id, 1));
+  return true;
+}
+
+bool StandardQueue::TryFree(MsgId id) {
+  Slot& slot = engine_->slab.At(id);
+  Word word = LoadUnlocked(slot);
+  State was;
+  do {
+    was = word.state();
+    if (word.generation() != id.generation() || was == State::kFree) return false;
+  } while (!Transition(slot, &word, word.With(State::kFree)));
+  if (was == State::kReady) CountReady(-1, -int64_t{slot.payload_bytes.load(std::memory_order_relaxed)});
+  if (was == State::kInFlight) in_flight_.fetch_sub(1);
+  if (was == State::kDelayed) delayed_in_memory_.fetch_sub(1);
+  FreeSlot(id);
+  return true;
+}
+
+// ---- Committer ----
+
+void StandardQueue::AddTo(storage::Batch& batch) {
+  if (durable() && !dropped_) batch.Add(storage::Batch::PutCounters{id_, counters_});
+}
+
+void StandardQueue::PublishCounters() {
+  next_sequence_shown_.store(counters_.next_sequence);
+  depth_shown_.store(static_cast<int64_t>(counters_.enqueued - counters_.deleted));
+  delayed_shown_.store(static_cast<int64_t>(counters_.delayed));
+  low_watermark_shown_.store(counters_.low_watermark);
+}
+
+void StandardQueue::Drop() {
+  deleted_.store(true, std::memory_order_release);
+  VisitSlots([&](MsgId id) { TryFree(id); });
+}
+
+void StandardQueue::EndReceives(const absl::Status& status) {
+  for (;;) {
+    std::shared_ptr<ReceiveCall> call;
+    {
+      MutexLock lock(&receives_mutex_);
+      auto& list = parked_.empty() ? page_waiters_ : parked_;
+      if (list.empty()) return;
+      call = list.front();
+    }
+    call->End(status);
+  }
+}
+
+}  // namespace barista::internal

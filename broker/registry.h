@@ -1,0 +1,58 @@
+#ifndef BARISTA_BROKER_REGISTRY_H_
+#define BARISTA_BROKER_REGISTRY_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "barista/broker.h"
+#include "broker/base/mutex.h"
+#include "broker/queue/engine.h"
+#include "broker/queue/standard_queue.h"
+
+namespace barista::internal {
+
+// The queues of a broker by name, and the operations that create, change and delete them. What exists is decided in the committer's turn (where two
+// creations of one name meet), and shown to everybody when it is durable. Definitions are synced whatever the queue's durability. Thread-safe.
+class Registry {
+ public:
+  // `engine` outlives the registry.
+  explicit Registry(Engine* engine) : engine_(engine) {}
+
+  // Reads the definitions. Once, before anything else. O(queues).
+  absl::Status Load();
+
+  absl::StatusOr<std::shared_ptr<StandardQueue>> Create(absl::string_view name, const QueueAttributes& attributes, const QueueTags& tags);
+  absl::Status Delete(absl::string_view name);
+  std::shared_ptr<StandardQueue> Find(absl::string_view name) const;  // null if there is none
+  absl::StatusOr<ListQueuesResult> List(const ListQueuesOptions& options) const;
+  std::vector<std::shared_ptr<StandardQueue>> All() const;
+  size_t size() const;
+
+ private:
+  friend class CreateQueueOp;
+  friend class RedefineOp;
+  friend class DeleteQueueOp;
+
+  absl::Status Redefine(StandardQueue* queue, const QueueAttributes& attributes, const QueueTags* tags,
+                        absl::Span<const std::string> untag);
+  std::shared_ptr<StandardQueue> Make(QueueId id, QueueDescription description, const storage::QueueCounters& counters);
+  // Committer: whether the redrive policy of `definition` names a queue that can take its messages.
+  absl::Status CheckRedrivePolicy(const QueueDescription& definition) const;
+  absl::Status CheckDurability(Durability durability) const;
+
+  Engine* const engine_;
+
+  // Committer: as the latest prepared operation leaves it.
+  absl::flat_hash_map<std::string, std::shared_ptr<StandardQueue>> defined_;
+  uint32_t next_id_ = 1;
+
+  mutable Mutex mutex_;
+  std::map<std::string, std::shared_ptr<StandardQueue>, std::less<>> queues_ ABSL_GUARDED_BY(mutex_);  // durable, by name
+};
+
+}  // namespace barista::internal
+
+#endif  // BARISTA_BROKER_REGISTRY_H_
