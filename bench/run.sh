@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Builds the release preset and measures every promise of bench/README.md beside its floor, on this machine; prints one Markdown table.
+#
+#   bench/run.sh [--quick] [--build DIR] [--dir DIR]
+#
+#   --quick       3 rounds of 1 s and 200,000 waiting messages, to see that it works (default: 5 rounds of 3 s, 1,000,000)
+#   --build DIR   use this build directory as it is; do not build
+#   --dir DIR     where data directories are made: the disk that is measured (default: /var/tmp)
+#
+# Exits 0 if every promise is reached, 3 if one is missed, 1 if something failed. Takes about ten minutes on 2 cores (--quick: three).
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+rounds=5 seconds=3 messages=1000000 deep_rounds=3 build='' dir=/var/tmp
+while (($# > 0)); do
+  case $1 in
+    --quick) rounds=3 seconds=1 messages=200000 deep_rounds=1 ;;
+    --build) build=${2:?--build wants a directory}; shift ;;
+    --dir) dir=${2:?--dir wants a directory}; shift ;;
+    *) echo "bench/run.sh: unknown argument '$1'" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+if [[ -z $build ]]; then
+  build=$root/build/release
+  cmake --preset release -S "$root" >&2
+  cmake --build "$build" --target \
+    barista cycle_bench open_bench backlog_bench send_bench api_style_bench floor_bench barista_load >&2
+fi
+bin=$build/bin
+export BARISTA_BENCH_DIR=$dir
+
+echo "Machine: $(nproc) x $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(uname -sr), $(df --output=fstype "$dir" | tail -1) on $dir."
+echo "Load average before: $(cut -d' ' -f1-3 /proc/loadavg). Medians of $rounds interleaved rounds of $seconds s, (least-greatest)."
+echo
+echo '| What | Measured | Floor | Ratio (spread) | Reach | |'
+echo '|---|---|---|---|---|---|'
+
+missed=0
+# A benchmark exits 3 when its promise is missed.
+measure() {
+  local code=0
+  "$@" || code=$?
+  case $code in
+    0) ;;
+    3) missed=1 ;;
+    *) echo "bench/run.sh: '$*' failed with exit code $code" >&2; exit 1 ;;
+  esac
+}
+
+measure "$bin/cycle_bench" --rounds "$rounds" --seconds "$seconds"
+measure "$bin/cycle_bench" --rounds "$rounds" --seconds "$seconds" --send-batch 10
+measure "$bin/send_bench" --rounds "$rounds" --seconds "$seconds" --barista "$bin/barista"
+measure "$bin/open_bench" --rounds 11
+measure "$bin/backlog_bench" --rounds "$deep_rounds" --messages "$messages"
+measure "$bin/backlog_bench" --rounds "$deep_rounds" --messages "$messages" --barista "$bin/barista"
+
+echo
+if ((missed)); then
+  echo 'At least one promise was MISSED.'
+  exit 3
+fi
+echo 'Every promise was reached.'

@@ -1,0 +1,43 @@
+#ifndef BROKER_SERVER_CONFIG_H_
+#define BROKER_SERVER_CONFIG_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "broker/server/server.h"
+
+namespace barista::server {
+
+// What `barista serve` is told.
+struct ServeConfig {
+  ServerOptions server;
+  std::string ready_file;          // empty: none
+  std::string log_level = "info";  // trace debug info warn error off
+};
+
+// Reads an environment variable; nullopt if it is not set.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+Environment ProcessEnvironment();
+
+struct ParsedArguments {
+  // Set: serve with it. Otherwise print `text` (to standard output if exit_code is 0) and exit.
+  std::optional<ServeConfig> config;
+  int exit_code = 0;
+  std::string text;
+};
+
+// Every setting has one name in three spellings: the flag --sync-interval, the environment variable
+// BARISTA_SYNC_INTERVAL and the key sync_interval of the YAML file that --config (or
+// BARISTA_CONFIG) names. A flag beats the environment, which beats the file, which beats the
+// default. An empty environment variable counts as not set. `--memory` beats a data directory of a
+// weaker source, and the other way round; both from one source are an error.
+//
+// Errors have exit code 2 and name the setting as it was spelt, its value and what is allowed;
+// those of the file also the line. Does not throw.
+ParsedArguments ParseServeArguments(int argc, const char* const* argv,
+                                    const Environment& environment = ProcessEnvironment());
+
+}  // namespace barista::server
+
+#endif  // BROKER_SERVER_CONFIG_H_

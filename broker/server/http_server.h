@@ -1,0 +1,70 @@
+#ifndef BROKER_SERVER_HTTP_SERVER_H_
+#define BROKER_SERVER_HTTP_SERVER_H_
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "broker/server/listen_address.h"
+
+namespace barista::server {
+
+struct HttpRequest {
+  std::string method;  // "GET"; HEAD arrives as GET
+  std::string path;    // decoded, without the query
+  std::map<std::string, std::string> query;
+  std::string body;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string body;
+  std::string content_type = "application/json";
+  std::string allow = "";  // the header Allow of a 405
+};
+
+// {"error":{"reason","message"}} with `status`.
+HttpResponse HttpError(int status, absl::string_view reason, absl::string_view message);
+// The same for an error of the engine, with its field, value and limit.
+HttpResponse HttpError(const absl::Status& status);
+
+// Must be called exactly once, from any thread, while the server lives.
+using HttpReply = std::function<void(HttpResponse)>;
+// Runs on the server's thread and must not block.
+using HttpHandler = std::function<void(HttpRequest, HttpReply)>;
+
+// Small HTTP/1.1 listeners: one thread for all of them, asynchronous, with keep-alive. For
+// administration and light traffic. Thread-safe but for Listen, which comes before Start.
+class HttpServer {
+ public:
+  static constexpr size_t kMaxConnections = 512;  // further ones are closed at once
+  static constexpr size_t kMaxHeaderBytes = 16 << 10;
+  static constexpr size_t kMaxBodyBytes = 2 << 20;
+  static constexpr int kIdleSeconds = 60;  // also for reading a request and writing a reply
+
+  HttpServer();
+  // Stop().
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  // Binds and listens; the result has the real port. kUnavailable: cannot be listened on.
+  absl::StatusOr<ListenAddress> Listen(const ListenAddress& address, HttpHandler handler);
+  // Starts to accept.
+  void Start();
+  // Closes listeners and connections and joins the thread. Replies that come later are dropped.
+  void Stop();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace barista::server
+
+#endif  // BROKER_SERVER_HTTP_SERVER_H_

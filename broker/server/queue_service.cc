@@ -1,0 +1,289 @@
+#include "broker/server/queue_service.h"
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "barista/error.h"
+#include "broker/server/batch_reply.h"
+#include "broker/server/grpc_status.h"
+#include "broker/server/message_codec.h"
+#include "broker/server/text.h"
+
+namespace barista::server {
+namespace {
+
+using TextMap = google::protobuf::Map<std::string, std::string>;
+
+std::map<std::string, std::string> DecodeMap(const TextMap& map) {
+  return std::map<std::string, std::string>(map.begin(), map.end());
+}
+
+void EncodeMap(const std::map<std::string, std::string>& from, TextMap* to) {
+  for (const auto& [key, value] : from) (*to)[ToUtf8(key)] = ToUtf8(value);
+}
+
+grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
+                                    const absl::Status& status) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
+  return reactor;
+}
+
+}  // namespace
+
+QueueService::QueueService(Broker* broker, Executor* executor, ParkedReceives* parked)
+    : broker_(broker), executor_(executor), parked_(parked) {}
+
+QueueService::Reactor* QueueService::Submit(Context* context,
+                                            absl::AnyInvocable<absl::Status()> work) {
+  Reactor* reactor = context->DefaultReactor();
+  const bool accepted = executor_->TrySubmit(
+      [reactor, work = std::move(work)]() mutable { reactor->Finish(ToGrpcStatus(work())); });
+  if (!accepted) {
+    reactor->Finish(ToGrpcStatus(
+        MakeError(absl::StatusCode::kResourceExhausted,
+                  absl::StrCat(Executor::kMaxWaiting, " calls on definitions wait already"),
+                  {.reason = "ServerBusy", .limit = absl::StrCat(Executor::kMaxWaiting)})));
+  }
+  return reactor;
+}
+
+absl::Status QueueService::Describe(Queue queue, v1::Queue* out) const {
+  const absl::StatusOr<QueueDescription> description = queue.Describe();
+  if (!description.ok()) return description.status();
+  out->set_name(description->name);
+  out->set_arn(description->arn);
+  out->set_url(absl::StrCat(url_prefix_, description->name));
+  EncodeMap(FormatQueueAttributes(*description), out->mutable_attributes());
+  EncodeMap(description->tags, out->mutable_tags());
+  return absl::OkStatus();
+}
+
+// ---- Definition ----
+
+QueueService::Reactor* QueueService::CreateQueue(Context* context,
+                                                 const v1::CreateQueueRequest* request,
+                                                 v1::CreateQueueResponse* response) {
+  return Submit(context, [=, this]() -> absl::Status {
+    const absl::StatusOr<QueueAttributes> attributes =
+        ParseQueueAttributes(DecodeMap(request->attributes()));
+    if (!attributes.ok()) return attributes.status();
+    const absl::StatusOr<Queue> queue =
+        broker_->CreateQueue(request->queue(), *attributes, DecodeMap(request->tags()));
+    if (!queue.ok()) return queue.status();
+    return Describe(*queue, response->mutable_queue());
+  });
+}
+
+QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQueueRequest* request,
+                                              v1::GetQueueResponse* response) {
+  return Submit(context, [=, this]() -> absl::Status {
+    const absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
+    if (!queue.ok()) return queue.status();
+    return Describe(*queue, response->mutable_queue());
+  });
+}
+
+QueueService::Reactor* QueueService::SetQueueAttributes(
+    Context* context, const v1::SetQueueAttributesRequest* request,
+    v1::SetQueueAttributesResponse*) {
+  return Submit(context, [=, this]() -> absl::Status {
+    const absl::StatusOr<QueueAttributes> attributes =
+        ParseQueueAttributes(DecodeMap(request->attributes()));
+    if (!attributes.ok()) return attributes.status();
+    absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
+    if (!queue.ok()) return queue.status();
+    return queue->SetAttributes(*attributes);
+  });
+}
+
+QueueService::Reactor* QueueService::DeleteQueue(Context* context,
+                                                 const v1::DeleteQueueRequest* request,
+                                                 v1::DeleteQueueResponse*) {
+  return Submit(context, [=, this] { return broker_->DeleteQueue(request->queue()); });
+}
+
+QueueService::Reactor* QueueService::ListQueues(Context* context,
+                                                const v1::ListQueuesRequest* request,
+                                                v1::ListQueuesResponse* response) {
+  return Submit(context, [=, this]() -> absl::Status {
+    ListQueuesOptions options;
+    options.prefix = request->prefix();
+    if (request->max_results() != 0) options.max_results = request->max_results();
+    options.next_token = request->next_token();
+    const absl::StatusOr<ListQueuesResult> page = broker_->ListQueues(options);
+    if (!page.ok()) return page.status();
+    for (const std::string& name : page->names) response->add_queues(name);
+    response->set_next_token(page->next_token);
+    return absl::OkStatus();
+  });
+}
+
+QueueService::Reactor* QueueService::PurgeQueue(Context* context,
+                                                const v1::PurgeQueueRequest* request,
+                                                v1::PurgeQueueResponse*) {
+  return Submit(context, [=, this]() -> absl::Status {
+    absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
+    if (!queue.ok()) return queue.status();
+    return queue->Purge();
+  });
+}
+
+QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQueueRequest* request,
+                                              v1::TagQueueResponse*) {
+  return Submit(context, [=, this]() -> absl::Status {
+    absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
+    if (!queue.ok()) return queue.status();
+    return queue->Tag(DecodeMap(request->tags()));
+  });
+}
+
+QueueService::Reactor* QueueService::UntagQueue(Context* context,
+                                                const v1::UntagQueueRequest* request,
+                                                v1::UntagQueueResponse*) {
+  return Submit(context, [=, this]() -> absl::Status {
+    absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
+    if (!queue.ok()) return queue.status();
+    return queue->Untag(
+        std::vector<std::string>(request->tag_keys().begin(), request->tag_keys().end()));
+  });
+}
+
+// ---- Messages ----
+
+QueueService::Reactor* QueueService::SendMessage(Context* context,
+                                                 const v1::SendMessageRequest* request,
+                                                 v1::SendMessageResponse* response) {
+  absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
+  if (!queue.ok()) return FinishNow(context, queue.status());
+  const absl::Status checked = CheckEntries("entries", request->entries_size());
+  if (!checked.ok()) return FinishNow(context, checked);
+
+  std::vector<OutgoingMessage> messages;
+  std::vector<absl::Status> decoded;
+  messages.reserve(request->entries_size());
+  decoded.reserve(request->entries_size());
+  for (const v1::SendMessageEntry& entry : request->entries()) {
+    absl::StatusOr<OutgoingMessage> message = DecodeEntry(entry);
+    decoded.push_back(message.status());
+    if (message.ok()) messages.push_back(*std::move(message));
+  }
+  Reactor* reactor = context->DefaultReactor();
+  if (messages.empty()) {
+    reactor->Finish(ReplySends(decoded, {}, response));
+    return reactor;
+  }
+  queue->SendBatchAsync(messages, [reactor, response, decoded = std::move(decoded)](auto results) {
+    reactor->Finish(ReplySends(decoded, results, response));
+  });
+  return reactor;
+}
+
+QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
+                                                    const v1::ReceiveMessageRequest* request,
+                                                    v1::ReceiveMessageResponse* response) {
+  absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
+  if (!queue.ok()) return FinishNow(context, queue.status());
+  auto* call = new ReceiveCall(context, request, response, parked_);  // deletes itself
+  call->Start(*std::move(queue));
+  return call;
+}
+
+QueueService::Reactor* QueueService::DeleteMessage(Context* context,
+                                                   const v1::DeleteMessageRequest* request,
+                                                   v1::DeleteMessageResponse* response) {
+  absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
+  if (!queue.ok()) return FinishNow(context, queue.status());
+  const absl::Status checked = CheckEntries("receipt_handles", request->receipt_handles_size());
+  if (!checked.ok()) return FinishNow(context, checked);
+
+  std::vector<ReceiptHandle> handles;
+  std::vector<absl::Status> decoded;
+  handles.reserve(request->receipt_handles_size());
+  decoded.reserve(request->receipt_handles_size());
+  for (const std::string& text : request->receipt_handles()) {
+    const absl::StatusOr<ReceiptHandle> handle = ReceiptHandle::Parse(text);
+    decoded.push_back(handle.status());
+    if (handle.ok()) handles.push_back(*handle);
+  }
+  Reactor* reactor = context->DefaultReactor();
+  if (handles.empty()) {
+    reactor->Finish(ReplyStatuses(decoded, {}, response));
+    return reactor;
+  }
+  queue->DeleteBatchAsync(handles, [reactor, response, decoded = std::move(decoded)](auto results) {
+    reactor->Finish(ReplyStatuses(decoded, results, response));
+  });
+  return reactor;
+}
+
+QueueService::Reactor* QueueService::ChangeMessageVisibility(
+    Context* context, const v1::ChangeMessageVisibilityRequest* request,
+    v1::ChangeMessageVisibilityResponse* response) {
+  absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
+  if (!queue.ok()) return FinishNow(context, queue.status());
+  const absl::Status checked = CheckEntries("entries", request->entries_size());
+  if (!checked.ok()) return FinishNow(context, checked);
+
+  const auto decode =
+      [](const v1::ChangeMessageVisibilityEntry& entry) -> absl::StatusOr<VisibilityChange> {
+    const absl::StatusOr<ReceiptHandle> handle = ReceiptHandle::Parse(entry.receipt_handle());
+    if (!handle.ok()) return handle.status();
+    if (!entry.has_visibility_timeout()) {
+      return MakeError(absl::StatusCode::kInvalidArgument, "visibility_timeout is not given",
+                       {.reason = "MissingParameter", .field = "visibility_timeout"});
+    }
+    const absl::StatusOr<absl::Duration> timeout =
+        DecodeDuration("visibility_timeout", entry.visibility_timeout());
+    if (!timeout.ok()) return timeout.status();
+    return VisibilityChange{*handle, *timeout};
+  };
+  std::vector<VisibilityChange> changes;
+  std::vector<absl::Status> decoded;
+  changes.reserve(request->entries_size());
+  decoded.reserve(request->entries_size());
+  for (const v1::ChangeMessageVisibilityEntry& entry : request->entries()) {
+    const absl::StatusOr<VisibilityChange> change = decode(entry);
+    decoded.push_back(change.status());
+    if (change.ok()) changes.push_back(*change);
+  }
+  Reactor* reactor = context->DefaultReactor();
+  if (changes.empty()) {
+    reactor->Finish(ReplyStatuses(decoded, {}, response));
+    return reactor;
+  }
+  queue->ChangeMessageVisibilityBatchAsync(
+      changes, [reactor, response, decoded = std::move(decoded)](auto results) {
+        reactor->Finish(ReplyStatuses(decoded, results, response));
+      });
+  return reactor;
+}
+
+QueueService::Reactor* QueueService::PeekMessages(Context* context,
+                                                  const v1::PeekMessagesRequest* request,
+                                                  v1::PeekMessagesResponse* response) {
+  return Submit(context, [=, this]() -> absl::Status {
+    absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
+    if (!queue.ok()) return queue.status();
+    PeekOptions options;
+    if (request->max_messages() != 0) options.max_messages = request->max_messages();
+    const absl::StatusOr<std::vector<PeekedMessage>> messages = queue->Peek(options);
+    if (!messages.ok()) return messages.status();
+    size_t bytes = 0;
+    for (const PeekedMessage& message : *messages) {
+      v1::PeekedMessage* out = response->add_messages();
+      EncodePeekedMessage(message, out);
+      bytes += out->ByteSizeLong() + 8;  // and its tag and length
+      if (bytes > kMaxReplyBytes && response->messages_size() > 1) {
+        response->mutable_messages()->RemoveLast();
+        break;
+      }
+    }
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace barista::server

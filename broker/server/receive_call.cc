@@ -1,0 +1,115 @@
+#include "broker/server/receive_call.h"
+
+#include <utility>
+
+#include "absl/time/time.h"
+#include "broker/server/grpc_status.h"
+#include "broker/server/message_codec.h"
+
+namespace barista::server {
+
+void ParkedReceives::EndAll() {
+  std::vector<std::shared_ptr<PendingReceive>> all;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ending_ = true;
+    for (const auto& [call, pending] : pending_) all.push_back(pending);
+  }
+  // Cancel may run the callback of the receive: not under the lock.
+  for (const auto& pending : all) pending->Cancel();
+}
+
+bool ParkedReceives::ending() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return ending_;
+}
+
+void ParkedReceives::Add(const void* call, std::shared_ptr<PendingReceive> pending) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!ending_) {
+      pending_.emplace(call, std::move(pending));
+      return;
+    }
+  }
+  pending->Cancel();
+}
+
+void ParkedReceives::Remove(const void* call) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  pending_.erase(call);
+}
+
+ReceiveCall::ReceiveCall(grpc::CallbackServerContext* context,
+                         const v1::ReceiveMessageRequest* request,
+                         v1::ReceiveMessageResponse* response, ParkedReceives* parked)
+    : context_(context), request_(request), response_(response), parked_(parked) {}
+
+void ReceiveCall::Start(Queue queue) {
+  queue_ = std::move(queue);
+  ReceiveOptions options;
+  if (request_->max_messages() != 0) options.max_messages = request_->max_messages();
+  if (request_->has_wait()) {
+    const absl::StatusOr<absl::Duration> wait = DecodeDuration("wait", request_->wait());
+    if (!wait.ok()) return Finish(ToGrpcStatus(wait.status()));
+    options.wait = *wait;
+  }
+  if (request_->has_visibility_timeout()) {
+    const absl::StatusOr<absl::Duration> timeout =
+        DecodeDuration("visibility_timeout", request_->visibility_timeout());
+    if (!timeout.ok()) return Finish(ToGrpcStatus(timeout.status()));
+    options.visibility_timeout = *timeout;
+  }
+  // The callback may run at once and end the call, but OnDone does not run before the handler has
+  // returned.
+  pending_ =
+      queue_.ReceiveAsync(options, [this](auto received) { OnReceived(std::move(received)); });
+  if (pending_ != nullptr) parked_->Add(this, pending_);
+}
+
+void ReceiveCall::OnReceived(absl::StatusOr<std::vector<ReceivedMessage>> received) {
+  if (!received.ok()) {
+    const bool given_up = received.status().code() == absl::StatusCode::kCancelled;
+    if (given_up && context_->IsCancelled()) return Finish(grpc::Status::CANCELLED);
+    if (given_up && parked_->ending()) return Finish(grpc::Status::OK);
+    return Finish(ToGrpcStatus(received.status()));
+  }
+  FillReply(*received);
+  Finish(grpc::Status::OK);  // may delete this
+}
+
+void ReceiveCall::FillReply(const std::vector<ReceivedMessage>& messages) {
+  std::vector<ReceiptHandle> left;
+  const bool gone = context_->IsCancelled();
+  size_t bytes = 0;
+  replied_.reserve(messages.size());
+  for (const ReceivedMessage& message : messages) {
+    if (gone || bytes > kMaxReplyBytes) {
+      left.push_back(message.receipt_handle);
+      continue;
+    }
+    v1::Message* out = response_->add_messages();
+    EncodeReceivedMessage(message, out);
+    bytes += out->ByteSizeLong() + 8;  // and its tag and length
+    if (bytes > kMaxReplyBytes && !replied_.empty()) {
+      response_->mutable_messages()->RemoveLast();
+      left.push_back(message.receipt_handle);
+    } else {
+      replied_.push_back(message.receipt_handle);
+    }
+  }
+  if (!left.empty()) queue_.ReturnUndelivered(left);
+}
+
+void ReceiveCall::OnCancel() {
+  if (pending_ != nullptr) pending_->Cancel();
+}
+
+void ReceiveCall::OnDone() {
+  // The reply was built, but could not be sent any more (I3: nobody has these handles).
+  if (!replied_.empty() && context_->IsCancelled()) queue_.ReturnUndelivered(replied_);
+  parked_->Remove(this);
+  delete this;
+}
+
+}  // namespace barista::server

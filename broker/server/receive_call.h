@@ -1,0 +1,77 @@
+#ifndef BROKER_SERVER_RECEIVE_CALL_H_
+#define BROKER_SERVER_RECEIVE_CALL_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "barista/message.h"
+#include "barista/queue.h"
+#include "barista/v1/queue.pb.h"
+
+namespace barista::server {
+
+// Room for messages in one reply: what gRPC lets a client receive by default (4 MiB), less the
+// frame around them.
+inline constexpr size_t kMaxReplyBytes = (4 << 20) - (4 << 10);
+
+// The receives that wait, so that a drain can end them. Thread-safe; outlives every ReceiveCall.
+class ParkedReceives {
+ public:
+  // Ends those that wait, and from now on each that is added, at once; their calls answer OK
+  // without messages.
+  void EndAll();
+  bool ending() const;
+
+  void Add(const void* call, std::shared_ptr<PendingReceive> pending);
+  void Remove(const void* call);
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<const void*, std::shared_ptr<PendingReceive>> pending_;  // guarded by mutex_
+  bool ending_ = false;                                             // guarded by mutex_
+};
+
+// One ReceiveMessage call. gRPC owns the time of its end: it deletes itself in OnDone.
+//
+// A call that is gone before its reply has left takes nothing: while it waits, OnCancel gives the
+// receive up; when messages have been taken already, they go back through Queue::ReturnUndelivered,
+// from OnReceived if the call is known to be gone by then, else from OnDone, when gRPC knows
+// whether the reply could be sent. No thread is held while it waits.
+class ReceiveCall final : public grpc::ServerUnaryReactor {
+ public:
+  // `context`, `request` and `response` are gRPC's and last until OnDone. Start() once, in the
+  // handler; nothing of the call may be touched after the handler has returned it.
+  ReceiveCall(grpc::CallbackServerContext* context, const v1::ReceiveMessageRequest* request,
+              v1::ReceiveMessageResponse* response, ParkedReceives* parked);
+
+  void Start(Queue queue);
+
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  void OnReceived(absl::StatusOr<std::vector<ReceivedMessage>> received);
+  // Moves what fits into the reply and puts the rest back.
+  void FillReply(const std::vector<ReceivedMessage>& messages);
+
+  grpc::CallbackServerContext* const context_;
+  const v1::ReceiveMessageRequest* const request_;
+  v1::ReceiveMessageResponse* const response_;
+  ParkedReceives* const parked_;
+  Queue queue_;
+  // Written before the handler returns, read by OnCancel, which gRPC calls after that.
+  std::shared_ptr<PendingReceive> pending_;
+  // The handles in the reply: written before Finish, read by OnDone.
+  std::vector<ReceiptHandle> replied_;
+};
+
+}  // namespace barista::server
+
+#endif  // BROKER_SERVER_RECEIVE_CALL_H_

@@ -1,0 +1,246 @@
+#include "broker/server/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "barista/error.h"
+#include "broker/server/admin/admin_handler.h"
+#include "broker/server/executor.h"
+#include "broker/server/http_server.h"
+#include "broker/server/listen_address.h"
+#include "broker/server/queue_service.h"
+#include "broker/server/receive_call.h"
+
+namespace barista::server {
+namespace {
+
+constexpr int kMaxRequestBytes = 8 << 20;
+constexpr int kExecutorThreads = 2;
+// A peer that is gone without a word is noticed after about this long, and its receives are given
+// up.
+constexpr int kKeepaliveMs = 30'000;
+constexpr int kKeepaliveTimeoutMs = 20'000;
+// Clients may ping this often, also while nothing is under way, before they are told off.
+constexpr int kMinClientPingMs = 5'000;
+
+// Reads the address of a listener and applies the rule of access.
+absl::StatusOr<ListenAddress> CheckAddress(absl::string_view field, const std::string& text,
+                                           bool unix_allowed, bool insecure) {
+  absl::StatusOr<ListenAddress> address = ParseListenAddress(text);
+  std::string wrong;
+  if (!address.ok()) {
+    wrong = std::string(address.status().message());
+  } else if (!unix_allowed && !address->unix_path.empty()) {
+    wrong = absl::StrCat("\"", text, "\" is a Unix socket; expected HOST:PORT");
+  } else if (!address->is_loopback && !insecure) {
+    wrong = absl::StrCat("\"", text,
+                         "\" can be reached from other machines, and there is no authentication; "
+                         "listen on a loopback address, or allow it with --insecure");
+  } else {
+    return address;
+  }
+  return MakeError(absl::StatusCode::kInvalidArgument, absl::StrCat(field, ": ", wrong),
+                   {.reason = "InvalidParameterValue", .field = std::string(field), .value = text});
+}
+
+// Why gRPC could not listen on `address`: it does not tell itself. Tries the same and looks at the
+// error.
+std::string WhyNotListening(const ListenAddress& address) {
+  if (!address.unix_path.empty()) {
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return std::strerror(errno);
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    address.unix_path.copy(name.sun_path, sizeof(name.sun_path) - 1);
+    const int bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof(name));
+    const int error = errno;
+    ::close(fd);
+    if (bound != 0) return std::strerror(error);
+    ::unlink(address.unix_path.c_str());
+    return "gRPC could not bind it";
+  }
+  boost::asio::io_context io;
+  boost::asio::ip::tcp::resolver resolver(io);
+  boost::system::error_code error;
+  const auto resolved = resolver.resolve(address.host, absl::StrCat(address.port), error);
+  if (error) return error.message();
+  for (const auto& candidate : resolved) {
+    boost::asio::ip::tcp::acceptor acceptor(io);
+    acceptor.open(candidate.endpoint().protocol(), error);
+    if (error) return error.message();
+    acceptor.set_option(boost::asio::ip::tcp::acceptor::reuse_address(true), error);
+    acceptor.bind(candidate.endpoint(), error);
+    if (error) return error.message();
+    acceptor.listen(1, error);
+    if (error) return error.message();
+  }
+  return "gRPC could not bind it";
+}
+
+class ServerImpl final : public Server {
+ public:
+  explicit ServerImpl(const ServerOptions& options)
+      : options_(options), executor_(kExecutorThreads) {
+    if (options_.manual_clock) {
+      clock_ = std::make_unique<ManualClock>(absl::Now());
+      options_.broker.clock = clock_.get();
+    }
+  }
+
+  ~ServerImpl() override { Shutdown().IgnoreError(); }
+
+  absl::Status Start() {
+    const bool insecure = options_.insecure;
+    const auto http = CheckAddress("http_listen", options_.http_listen, false, insecure);
+    if (!http.ok()) return http.status();
+    const auto admin = CheckAddress("admin_listen", options_.admin_listen, false, insecure);
+    if (!admin.ok()) return admin.status();
+    const auto grpc = CheckAddress("grpc_listen", options_.grpc_listen, true, insecure);
+    if (!grpc.ok()) return grpc.status();
+
+    absl::StatusOr<std::unique_ptr<Broker>> broker = Broker::Open(options_.broker);
+    if (!broker.ok()) return broker.status();
+    broker_ = *std::move(broker);
+
+    admin_handler_ =
+        std::make_unique<AdminHandler>(broker_.get(), &executor_, clock_.get(), &draining_);
+    const auto http_bound =
+        http_.Listen(*http, NoAwsProtocolsYet([this] { return grpc_address_; }));
+    if (!http_bound.ok()) return http_bound.status();
+    const auto admin_bound = http_.Listen(*admin, [this](HttpRequest request, HttpReply reply) {
+      admin_handler_->Handle(std::move(request), std::move(reply));
+    });
+    if (!admin_bound.ok()) return admin_bound.status();
+    http_address_ = http_bound->ToString();
+    admin_address_ = admin_bound->ToString();
+
+    const absl::Status listening = StartGrpc(*grpc);
+    if (!listening.ok()) return listening;
+    http_.Start();
+    return absl::OkStatus();
+  }
+
+  const std::string& http_address() const override { return http_address_; }
+  const std::string& admin_address() const override { return admin_address_; }
+  const std::string& grpc_address() const override { return grpc_address_; }
+  Broker& broker() override { return *broker_; }
+  ManualClock* manual_clock() override { return clock_.get(); }
+
+  void Drain() override {
+    draining_.store(true, std::memory_order_relaxed);
+    if (grpc_ != nullptr && grpc_->GetHealthCheckService() != nullptr) {
+      grpc_->GetHealthCheckService()->SetServingStatus(false);
+    }
+    parked_.EndAll();
+  }
+
+  absl::Status Shutdown() override {
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      if (shutdown_begun_) {
+        changed_.wait(lock, [this] { return shutdown_done_; });
+        return closed_;
+      }
+      shutdown_begun_ = true;
+    }
+    Drain();
+    if (grpc_ != nullptr) {
+      // Returns when the last call has ended: nothing of gRPC uses what is closed below.
+      grpc_->Shutdown(std::chrono::system_clock::now() +
+                      absl::ToChronoMilliseconds(options_.drain_time));
+    }
+    http_.Stop();
+    executor_.Stop();
+    const absl::Status closed = broker_ != nullptr ? broker_->Close() : absl::OkStatus();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    closed_ = closed;
+    shutdown_done_ = true;
+    changed_.notify_all();
+    return closed;
+  }
+
+  void Wait() override {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this] { return shutdown_done_; });
+  }
+
+ private:
+  absl::Status StartGrpc(const ListenAddress& address) {
+    service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &parked_);
+    service_->set_url_prefix(
+        absl::StrCat("http://", http_address_, "/", options_.broker.account, "/"));
+
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    // A second server on the same port is an error, not a partner.
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                               kMinClientPingMs);
+    builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+    int port = 0;
+    builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(service_.get());
+    grpc_ = builder.BuildAndStart();
+    if (grpc_ == nullptr || (address.unix_path.empty() && port == 0)) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot listen on ", address.ToString(), ": ", WhyNotListening(address)));
+    }
+    ListenAddress bound = address;
+    if (address.unix_path.empty()) bound.port = static_cast<uint16_t>(port);
+    grpc_address_ = bound.ToString();
+    grpc_->GetHealthCheckService()->SetServingStatus(v1::QueueService::service_full_name(), true);
+    return absl::OkStatus();
+  }
+
+  ServerOptions options_;
+  std::unique_ptr<ManualClock> clock_;
+  std::unique_ptr<Broker> broker_;
+  Executor executor_;
+  ParkedReceives parked_;
+  // Who drains stores it, once; /readyz loads it. It publishes nothing else, so relaxed is enough:
+  // late by a request at worst.
+  std::atomic<bool> draining_ = false;
+  std::unique_ptr<AdminHandler> admin_handler_;
+  HttpServer http_;
+  std::unique_ptr<QueueService> service_;
+  std::unique_ptr<grpc::Server> grpc_;
+  std::string http_address_, admin_address_, grpc_address_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool shutdown_begun_ = false;  // guarded by mutex_, as the two below
+  bool shutdown_done_ = false;
+  absl::Status closed_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
+  auto server = std::make_unique<ServerImpl>(options);
+  const absl::Status started = server->Start();
+  if (!started.ok()) return started;
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace barista::server

@@ -1,0 +1,32 @@
+#ifndef BARISTA_CLIENT_CHANNEL_H_
+#define BARISTA_CLIENT_CHANNEL_H_
+
+#include <grpcpp/channel.h>
+#include <grpcpp/support/status.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace barista::client {
+
+inline constexpr absl::string_view kDefaultServer = "127.0.0.1:9326";
+
+// The gRPC target for `server`, which is "HOST:PORT" ("[::1]:9326" for IPv6) or "unix:PATH".
+// kInvalidArgument: neither; the message says what is wrong.
+absl::StatusOr<std::string> GrpcTarget(absl::string_view server);
+
+// A channel to a broker. Nothing is connected before the first call. The connection is
+// re-established with pauses of 50 ms to 1 s. kInvalidArgument as GrpcTarget.
+absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(absl::string_view server);
+
+// `status` with the ErrorInfo that the broker put into it (barista/error.h). A status without one
+// did not come from a broker but from the transport: its ErrorInfo is empty.
+absl::Status FromGrpcStatus(const grpc::Status& status);
+
+}  // namespace barista::client
+
+#endif  // BARISTA_CLIENT_CHANNEL_H_

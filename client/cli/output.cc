@@ -1,0 +1,161 @@
+#include "client/cli/output.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/json/serialize.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "barista/error.h"
+
+namespace barista::cli {
+namespace {
+
+constexpr char kWrongUsageReason[] = "WrongUsage";
+
+// What to do about an error, for people; empty where the message says it all.
+std::string HintFor(const std::string& reason) {
+  if (reason == "NotReachable") {
+    return "start a broker with `barista serve`, or say where it is with --server HOST:PORT";
+  }
+  if (reason == "QueueDoesNotExist") {
+    return "`barista queue list` shows the queues; `barista queue create NAME` makes one";
+  }
+  if (reason == "QueueNameExists") {
+    return "`barista queue describe NAME` shows its attributes; `barista queue set` changes them";
+  }
+  if (reason == "ReceiptHandleIsInvalid") {
+    return "a handle comes from `barista receive` on the same queue; quote it in the shell";
+  }
+  if (reason == "OverLimit") {
+    return "delete received messages, or raise MaximumInFlightMessages with `barista queue set`";
+  }
+  if (reason == "StorageFull")
+    return "free space on the broker's disk; receiving and deleting go on";
+  if (reason == "MemoryFull" || reason == "IntakeFull") return "try again when consumers caught up";
+  if (reason == "StoreUnavailable") return "look at the broker's log; it must be restarted";
+  if (reason == kWrongUsageReason) return "`barista --help` and `barista COMMAND --help` say more";
+  return "";
+}
+
+// The name under which `status` is shown: the broker's reason, or one of the command's own.
+std::string ReasonOf(const absl::Status& status) {
+  std::string reason = GetErrorInfo(status).reason;
+  if (!reason.empty()) return reason;
+  return ExitCodeFor(status) == kNotReachable ? "NotReachable"
+                                              : absl::StatusCodeToString(status.code());
+}
+
+}  // namespace
+
+absl::Status WrongUsage(absl::string_view message) {
+  ErrorInfo info;
+  info.reason = kWrongUsageReason;
+  return MakeError(absl::StatusCode::kInvalidArgument, message, std::move(info));
+}
+
+ExitCode ExitCodeFor(const absl::Status& status) {
+  if (status.ok()) return kDone;
+  const std::string reason = GetErrorInfo(status).reason;
+  if (reason == kWrongUsageReason) return kWrongUsage;
+  if (reason.empty() && (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status))) {
+    return kNotReachable;
+  }
+  return kRefused;
+}
+
+void Output::Line(absl::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fputc('\n', stdout);
+}
+
+void Output::Json(const boost::json::object& object) { Line(boost::json::serialize(object)); }
+
+absl::Status Output::Flush() {
+  errno = 0;
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    const int error = errno;
+    return absl::CancelledError(absl::StrCat("standard output cannot be written: ",
+                                             std::strerror(error != 0 ? error : EPIPE)));
+  }
+  return absl::OkStatus();
+}
+
+void Output::Error(const absl::Status& status, std::optional<int64_t> line) const {
+  const std::string reason = ReasonOf(status);
+  std::string text;
+  if (json()) {
+    boost::json::object error;
+    error["reason"] = reason;
+    error["message"] = std::string(status.message());
+    const ErrorInfo info = GetErrorInfo(status);
+    if (!info.field.empty()) error["field"] = info.field;
+    if (!info.value.empty()) error["value"] = info.value;
+    if (!info.limit.empty()) error["limit"] = info.limit;
+    if (line.has_value()) error["line"] = *line;
+    text = absl::StrCat(boost::json::serialize(boost::json::object{{"error", std::move(error)}}),
+                        "\n");
+  } else {
+    text = "error: ";
+    if (line.has_value()) absl::StrAppend(&text, "line ", *line, ": ");
+    absl::StrAppend(&text, reason, ": ", status.message(), "\n");
+    const std::string hint = HintFor(reason);
+    if (!hint.empty() && !line.has_value()) absl::StrAppend(&text, "hint: ", hint, "\n");
+  }
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+void Output::Note(absl::string_view text) const {
+  if (json()) return;
+  const std::string line = absl::StrCat(text, "\n");
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+Table::Table(std::vector<std::string> heading) { rows_.push_back(std::move(heading)); }
+
+void Table::Row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+
+void Table::Print(Output& output) const {
+  std::vector<size_t> widths(rows_.front().size(), 0);
+  for (const auto& row : rows_) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const auto& row : rows_) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      line += row[i];
+      if (i + 1 < row.size()) line.append(widths[i] - row[i].size() + 2, ' ');
+    }
+    output.Line(line);
+  }
+}
+
+Progress::Progress(absl::string_view verb) : verb_(verb), terminal_(isatty(STDERR_FILENO) == 1) {}
+
+Progress::~Progress() {
+  if (drawn_ != absl::InfinitePast()) std::fputs("\r\x1b[K", stderr);
+}
+
+void Progress::Update(int64_t count) {
+  if (!terminal_) return;
+  const absl::Time now = absl::Now();
+  if (now - drawn_ < absl::Milliseconds(100)) return;
+  drawn_ = now;
+  const std::string text =
+      absl::StrCat("\r\x1b[K", verb_, " ", CountAndRate(count, now - started_));
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+std::string CountAndRate(int64_t count, absl::Duration elapsed) {
+  const double seconds = absl::ToDoubleSeconds(elapsed);
+  return absl::StrFormat("%d in %.1fs (%.0f/s)", count, seconds,
+                         seconds > 0 ? static_cast<double>(count) / seconds : 0.0);
+}
+
+}  // namespace barista::cli

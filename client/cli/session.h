@@ -1,0 +1,66 @@
+#ifndef BARISTA_CLIENT_CLI_SESSION_H_
+#define BARISTA_CLIENT_CLI_SESSION_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "client/cli/output.h"
+#include "client/queue_client.h"
+
+namespace barista::cli {
+
+// The options that stand before or after any command.
+struct GlobalOptions {
+  std::string server;
+  std::string format = "text";
+  absl::Duration timeout = absl::Seconds(30);
+};
+
+// What a command works with: the broker that was named and the two outputs.
+class Session {
+ public:
+  Session(Format format, std::unique_ptr<client::QueueClient> client)
+      : output_(format), client_(std::move(client)) {}
+
+  Output& output() { return output_; }
+  client::QueueClient& client() { return *client_; }
+
+  // Ends a command: shows `status` if it is an error, writes what is buffered, and gives the exit
+  // code.
+  int Finish(absl::Status status);
+
+ private:
+  Output output_;
+  const std::unique_ptr<client::QueueClient> client_;
+};
+
+// A command that the command line named, with its arguments bound.
+using Command = std::function<int(Session&)>;
+
+// Each adds its commands to `app`. The one that the command line names puts itself into `chosen`,
+// which outlives the parsing.
+void AddQueueCommands(CLI::App& app,
+                      Command& chosen);  // queue create, list, describe, set, purge, delete
+void AddSendCommand(CLI::App& app, Command& chosen);      // send
+void AddReceiveCommand(CLI::App& app, Command& chosen);   // receive
+void AddMessageCommands(CLI::App& app, Command& chosen);  // peek, delete, change-visibility
+
+// Options whose values are checked as they are parsed; a bad one is wrong usage and names the
+// option.
+CLI::Option* AddDurationOption(CLI::App& app, const std::string& name,
+                               std::optional<absl::Duration>& value, const std::string& help);
+CLI::Option* AddSizeOption(CLI::App& app, const std::string& name, std::optional<int64_t>& value,
+                           const std::string& help);
+
+// Makes `command` one that takes the global options after its own.
+CLI::App* AddCommand(CLI::App& parent, const std::string& name, const std::string& help,
+                     const std::string& examples);
+
+}  // namespace barista::cli
+
+#endif  // BARISTA_CLIENT_CLI_SESSION_H_
