@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "barista/error.h"
 #include "broker/queue/attributes.h"
 #include "broker/queue/validation.h"

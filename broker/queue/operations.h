@@ -15,21 +15,21 @@ namespace barista::internal {
 // redrive policy): a message that kills its consumer's process is still counted.
 class ReceiveOp final : public commit::Operation {
  public:
-  ReceiveOp(std::shared_ptr<StandardQueue> queue, StandardQueue::Taken taken, std::shared_ptr<ReceiveCall> call);
+  // `target`: where the exhausted messages go; null if there are none, or their dead-letter queue is gone.
+  ReceiveOp(std::shared_ptr<StandardQueue> queue, std::shared_ptr<StandardQueue> target, StandardQueue::Taken taken,
+            std::shared_ptr<ReceiveCall> call);
   absl::Status Prepare(commit::Turn& turn) override;
   void Publish() override;
   void Complete(const absl::Status& status) override;
 
  private:
-  ReceiveOp(std::shared_ptr<StandardQueue> queue, std::shared_ptr<StandardQueue> target, StandardQueue::Taken taken,
-            std::shared_ptr<ReceiveCall> call);
   struct Move {
     core::MsgId id;
     StandardQueue::Arrival arrival;
   };
 
   const std::shared_ptr<StandardQueue> queue_;
-  const std::shared_ptr<StandardQueue> target_;  // null if nothing is exhausted
+  const std::shared_ptr<StandardQueue> target_;
   StandardQueue::Taken taken_;
   const std::shared_ptr<ReceiveCall> call_;
   std::vector<core::MsgId> leased_;

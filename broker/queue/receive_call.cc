@@ -18,7 +18,8 @@ bool ReceiveCall::Run() {
     StandardQueue::Taken taken;
     queue.Take(max_messages_, visibility_ns_, &taken);
     if (taken.must_commit) {
-      queue.engine_->log->Submit(new ReceiveOp(queue_, std::move(taken), shared_from_this()));
+      std::shared_ptr<StandardQueue> target = taken.exhausted.empty() ? nullptr : queue.DeadLetterQueue();
+      queue.engine_->log->Submit(new ReceiveOp(queue_, std::move(target), std::move(taken), shared_from_this()));
       return true;
     }
     if (!taken.messages.empty()) {

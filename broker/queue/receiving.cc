@@ -261,9 +261,6 @@ void StandardQueue::WakePageWaiters() {
 
 // ---- ReceiveOp ----
 
-ReceiveOp::ReceiveOp(std::shared_ptr<StandardQueue> queue, StandardQueue::Taken taken, std::shared_ptr<ReceiveCall> call)
-    : ReceiveOp(queue, taken.exhausted.empty() ? nullptr : queue->DeadLetterQueue(), std::move(taken), std::move(call)) {}
-
 // A move is published in the order of its target's sends, so it takes the target's durability, which is at least the source's.
 ReceiveOp::ReceiveOp(std::shared_ptr<StandardQueue> queue, std::shared_ptr<StandardQueue> target, StandardQueue::Taken taken,
                      std::shared_ptr<ReceiveCall> call)

@@ -61,22 +61,16 @@ grpc::Status Reply(const std::vector<absl::Status>& decoded, const std::vector<R
 
 }  // namespace
 
-absl::Status CheckEntries(absl::string_view field, int entries) {
-  const std::string limit = absl::StrCat("[1, ", kMaxBatchEntries, "]");
-  if (entries == 0) {
-    return MakeError(
-        absl::StatusCode::kInvalidArgument, absl::StrCat(field, " is empty; limit ", limit),
-        {.reason = "EmptyBatchRequest", .field = std::string(field), .value = "0", .limit = limit});
-  }
-  if (static_cast<size_t>(entries) > kMaxBatchEntries) {
-    return MakeError(absl::StatusCode::kInvalidArgument,
-                     absl::StrCat(field, " has ", entries, " entries; limit ", limit),
-                     {.reason = "TooManyEntriesInBatchRequest",
-                      .field = std::string(field),
-                      .value = absl::StrCat(entries),
-                      .limit = limit});
-  }
-  return absl::OkStatus();
+absl::Status CheckEntries(int entries) {
+  if (entries >= 1 && static_cast<size_t>(entries) <= kMaxBatchEntries) return absl::OkStatus();
+  const bool empty = entries == 0;
+  const std::string limit = absl::StrCat("1 to ", kMaxBatchEntries, " entries");
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   absl::StrCat("the call has ", entries, " entries; limit ", limit),
+                   {.reason = empty ? "EmptyBatchRequest" : "TooManyEntriesInBatchRequest",
+                    .field = "Entries",
+                    .value = absl::StrCat(entries),
+                    .limit = limit});
 }
 
 grpc::Status ReplySends(const std::vector<absl::Status>& decoded,

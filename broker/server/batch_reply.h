@@ -7,7 +7,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "barista/message.h"
 #include "barista/v1/queue.pb.h"
 
@@ -16,8 +15,8 @@ namespace barista::server {
 // Calls of several entries: which of their errors are the call's, and which the entries' (see
 // QueueService in queue.proto). Stateless.
 
-// kInvalidArgument/EmptyBatchRequest, TooManyEntriesInBatchRequest. `field` is the repeated field.
-absl::Status CheckEntries(absl::string_view field, int entries);
+// kInvalidArgument/EmptyBatchRequest, TooManyEntriesInBatchRequest.
+absl::Status CheckEntries(int entries);
 
 // Fills `response` with one result per entry and returns the status of the call. `decoded` has one
 // status per entry: not OK where the entry was refused before it reached the engine; `results` has

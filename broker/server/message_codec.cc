@@ -31,7 +31,7 @@ absl::Status WrongKind(const std::string& name, const std::string& type,
                    absl::StrCat("the value of attribute \"", name, "\" of type \"", type,
                                 "\" must be a ", expected),
                    {.reason = "InvalidParameterValue",
-                    .field = absl::StrCat("attributes.", name),
+                    .field = absl::StrCat("MessageAttributes.", name),
                     .value = type,
                     .limit = std::string(expected)});
 }
@@ -59,7 +59,7 @@ absl::StatusOr<OutgoingMessage> DecodeEntry(const v1::SendMessageEntry& entry) {
   OutgoingMessage message;
   message.body = entry.body();
   if (entry.has_delay()) {
-    absl::StatusOr<absl::Duration> delay = DecodeDuration("delay", entry.delay());
+    absl::StatusOr<absl::Duration> delay = DecodeDuration("DelaySeconds", entry.delay());
     if (!delay.ok()) return delay.status();
     message.delay = *delay;
   }

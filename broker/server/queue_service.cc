@@ -159,7 +159,7 @@ QueueService::Reactor* QueueService::SendMessage(Context* context,
                                                  v1::SendMessageResponse* response) {
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return FinishNow(context, queue.status());
-  const absl::Status checked = CheckEntries("entries", request->entries_size());
+  const absl::Status checked = CheckEntries(request->entries_size());
   if (!checked.ok()) return FinishNow(context, checked);
 
   std::vector<OutgoingMessage> messages;
@@ -197,7 +197,7 @@ QueueService::Reactor* QueueService::DeleteMessage(Context* context,
                                                    v1::DeleteMessageResponse* response) {
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return FinishNow(context, queue.status());
-  const absl::Status checked = CheckEntries("receipt_handles", request->receipt_handles_size());
+  const absl::Status checked = CheckEntries(request->receipt_handles_size());
   if (!checked.ok()) return FinishNow(context, checked);
 
   std::vector<ReceiptHandle> handles;
@@ -225,7 +225,7 @@ QueueService::Reactor* QueueService::ChangeMessageVisibility(
     v1::ChangeMessageVisibilityResponse* response) {
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return FinishNow(context, queue.status());
-  const absl::Status checked = CheckEntries("entries", request->entries_size());
+  const absl::Status checked = CheckEntries(request->entries_size());
   if (!checked.ok()) return FinishNow(context, checked);
 
   const auto decode =
@@ -233,11 +233,12 @@ QueueService::Reactor* QueueService::ChangeMessageVisibility(
     const absl::StatusOr<ReceiptHandle> handle = ReceiptHandle::Parse(entry.receipt_handle());
     if (!handle.ok()) return handle.status();
     if (!entry.has_visibility_timeout()) {
-      return MakeError(absl::StatusCode::kInvalidArgument, "visibility_timeout is not given",
-                       {.reason = "MissingParameter", .field = "visibility_timeout"});
+      return MakeError(absl::StatusCode::kInvalidArgument,
+                       "The request must contain the parameter VisibilityTimeout.",
+                       {.reason = "MissingParameter", .field = "VisibilityTimeout"});
     }
     const absl::StatusOr<absl::Duration> timeout =
-        DecodeDuration("visibility_timeout", entry.visibility_timeout());
+        DecodeDuration("VisibilityTimeout", entry.visibility_timeout());
     if (!timeout.ok()) return timeout.status();
     return VisibilityChange{*handle, *timeout};
   };

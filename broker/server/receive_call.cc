@@ -50,13 +50,13 @@ void ReceiveCall::Start(Queue queue) {
   ReceiveOptions options;
   if (request_->max_messages() != 0) options.max_messages = request_->max_messages();
   if (request_->has_wait()) {
-    const absl::StatusOr<absl::Duration> wait = DecodeDuration("wait", request_->wait());
+    const absl::StatusOr<absl::Duration> wait = DecodeDuration("WaitTimeSeconds", request_->wait());
     if (!wait.ok()) return Finish(ToGrpcStatus(wait.status()));
     options.wait = *wait;
   }
   if (request_->has_visibility_timeout()) {
     const absl::StatusOr<absl::Duration> timeout =
-        DecodeDuration("visibility_timeout", request_->visibility_timeout());
+        DecodeDuration("VisibilityTimeout", request_->visibility_timeout());
     if (!timeout.ok()) return Finish(ToGrpcStatus(timeout.status()));
     options.visibility_timeout = *timeout;
   }

@@ -89,9 +89,10 @@ std::string DataText(const BrokerOptions& options) {
   return "data in " + options.data_dir;
 }
 
+// Says why and returns the exit code: 2 for settings that do not go together, 1 for the rest.
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "barista serve: %s\n", std::string(status.message()).c_str());
-  return 1;
+  return absl::IsInvalidArgument(status) ? 2 : 1;
 }
 
 int Serve(const ServeConfig& config) {

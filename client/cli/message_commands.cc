@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "barista/message.h"
+#include "barista/queue.h"
 #include "client/cli/line_reader.h"
 #include "client/cli/message_format.h"
 #include "client/cli/session.h"
@@ -147,6 +148,7 @@ void AddMessageCommands(CLI::App& app, Command& chosen) {
                  "  barista peek orders --max 3\n");
   peek_app->add_option("QUEUE", peek->queue, "The queue to look at")->required();
   peek_app->add_option("--max", peek->max, "Most messages to show, 1 to 1000 (default 10)")
+      ->check(CLI::Range(1, kMaxReceiveMessages))
       ->type_name("N");
   peek_app->callback([&chosen, peek] {
     chosen = [peek](Session& session) { return Peek(session, peek->queue, peek->max); };

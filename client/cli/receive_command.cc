@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "barista/queue.h"
 #include "client/call_window.h"
 #include "client/cli/interrupt.h"
 #include "client/cli/message_format.h"
@@ -177,6 +177,7 @@ void AddReceiveCommand(CLI::App& app, Command& chosen) {
       ->add_option(
           "--max", flags->max,
           "Most messages of one receive, 1 to 1000 (default 1; 100 with --all or --follow)")
+      ->check(CLI::Range(1, kMaxReceiveMessages))
       ->type_name("N");
   AddDurationOption(*receive, "--wait", flags->wait,
                     "How long a receive waits for a first message, 0s to 1h (default: the queue's, "

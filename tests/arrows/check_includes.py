@@ -81,7 +81,8 @@ def included_room(include):
 def check_include(path, include, quoted):
     """What is wrong with this include, or None."""
     room = room_of(path)
-    if quoted and ("/" not in include or include.startswith(".")) and not include.endswith(".pb.h"):
+    bare = quoted and "/" not in include and not include.endswith(".pb.h")
+    if bare or any(part in (".", "..") for part in include.split("/")):
         return f'"{include}" is relative; include by the path from the root'
     for pattern, places in LIBRARIES:
         if re.match(pattern, include):

@@ -56,6 +56,8 @@ def test_exit_1_when_the_broker_refuses(broker):
         ["receive", "q", "--wait", "soon"],
         ["receive", "q", "--all", "--follow"],
         ["receive", "q", "--max", "many"],
+        ["receive", "q", "--max", "0"],
+        ["peek", "q", "--max", "1001"],
         ["send", "q", "body", "--lines"],
         ["send", "q", "body", "--attribute", "no-equals-sign"],
         ["queue", "set", "q"],

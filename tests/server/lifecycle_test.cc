@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -196,6 +197,7 @@ class ServeTest : public ::testing::Test {
   int Serve(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "barista serve");
     for (const char* listen : {"--http-listen", "--admin-listen", "--grpc-listen"}) {
+      if (std::count(arguments.begin(), arguments.end(), listen) > 0) continue;
       arguments.push_back(listen);
       arguments.push_back("127.0.0.1:0");
     }
@@ -238,6 +240,7 @@ TEST_F(ServeTest, WrongUsageIsExitCodeTwo) {
   ::testing::internal::CaptureStderr();
   EXPECT_EQ(Serve({"--no-such-flag"}), 2);
   EXPECT_EQ(Serve({"--memory", "--data-dir", "x"}), 2);
+  EXPECT_EQ(Serve({"--memory", "--http-listen", "0.0.0.0:0"}), 2);
   EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("--no-such-flag"));
 }
 

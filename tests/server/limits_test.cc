@@ -39,7 +39,7 @@ TEST_F(LimitsTest, BatchOfOneToAThousandEntries) {
 
   const grpc::Status past = Send("orders", Entries(kMaxBatchEntries + 1));
   EXPECT_TRUE(FailedWith(past, StatusCode::INVALID_ARGUMENT, "TooManyEntriesInBatchRequest"));
-  EXPECT_EQ(DetailsOf(past).field, "entries");
+  EXPECT_EQ(DetailsOf(past).field, "Entries");
   EXPECT_EQ(DetailsOf(past).value, "1001");
   EXPECT_THAT(DetailsOf(past).limit, HasSubstr("1000"));
   EXPECT_EQ(Attribute("orders", "ApproximateNumberOfMessages"), "1000");  // I9
@@ -103,7 +103,7 @@ TEST_F(LimitsTest, DurationThatIsNoneIsRefusedByName) {
   entry.mutable_delay()->set_nanos(-1);
   const grpc::Status status = Send("orders", {entry});
   EXPECT_TRUE(FailedWith(status, StatusCode::INVALID_ARGUMENT, "InvalidParameterValue"));
-  EXPECT_EQ(DetailsOf(status).field, "delay");
+  EXPECT_EQ(DetailsOf(status).field, "DelaySeconds");
 }
 
 TEST_F(LimitsTest, ReceiveOfOneToAThousandMessages) {

@@ -275,11 +275,11 @@ TEST_F(QueueServiceTest, OfSeveralEntriesAWrongOneFailsAlone) {
   EXPECT_FALSE(response.results(3).has_error());
   const v1::Error& empty = response.results(1).error();
   EXPECT_EQ(empty.code(), StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(empty.reason(), "InvalidParameterValue");
+  EXPECT_EQ(empty.reason(), "MissingParameter");
   EXPECT_FALSE(empty.message().empty());
-  EXPECT_FALSE(empty.field().empty());
+  EXPECT_EQ(empty.field(), "MessageBody");
   EXPECT_THAT(response.results(1).message_id(), IsEmpty());
-  EXPECT_EQ(response.results(2).error().field(), "attributes.a");
+  EXPECT_EQ(response.results(2).error().field(), "MessageAttributes.a");
 
   std::set<std::string> bodies;
   for (const v1::Message& message : Receive("orders")) bodies.insert(message.body());
@@ -290,7 +290,7 @@ TEST_F(QueueServiceTest, TheErrorOfAnOnlyEntryIsTheCalls) {
   CreateQueue("orders");
   v1::SendMessageResponse response;
   EXPECT_TRUE(FailedWith(Send("orders", {Entry("")}, &response), StatusCode::INVALID_ARGUMENT,
-                         "InvalidParameterValue"));
+                         "MissingParameter"));
   EXPECT_THAT(response.results(), IsEmpty());
 }
 

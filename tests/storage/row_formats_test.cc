@@ -66,7 +66,7 @@ TEST(KeysTest, ComeBackAsTheyWere) {
   EXPECT_FALSE(ParseDelayedKey(Key::Message(kQueue, kSequence), &ms, &id));
 }
 
-std::string Run(const std::vector<absl::string_view>& messages) {
+std::string RunRow(const std::vector<absl::string_view>& messages) {
   std::string row;
   EncodeRunHeader(messages, &row);
   for (absl::string_view message : messages) row.append(message.data(), message.size());
@@ -74,7 +74,7 @@ std::string Run(const std::vector<absl::string_view>& messages) {
 }
 
 TEST(RunRecordTest, BytesAreAsReleased) {
-  const std::string row = Run({"one", "", "three"});
+  const std::string row = RunRow({"one", "", "three"});
   ExpectGolden("run", row);
   absl::StatusOr<RunView> run = RunView::Parse(row);
   ASSERT_TRUE(run.ok()) << run.status();
@@ -86,8 +86,8 @@ TEST(RunRecordTest, BytesAreAsReleased) {
 
 TEST(RunRecordTest, HoldsOneTo64Messages) {
   const std::vector<absl::string_view> most(kMaxRunMessages, "m");
-  EXPECT_EQ(RunView::Parse(Run(most)).value().message(63), "m");
-  std::string row = Run(most);
+  EXPECT_EQ(RunView::Parse(RunRow(most)).value().message(63), "m");
+  std::string row = RunRow(most);
   row[1] = 65;
   EXPECT_EQ(RunView::Parse(row).status().code(), absl::StatusCode::kDataLoss);
   row[1] = 0;
@@ -95,7 +95,7 @@ TEST(RunRecordTest, HoldsOneTo64Messages) {
 }
 
 TEST(RunRecordTest, EveryTruncationIsAnError) {
-  const std::string row = Run({"one", "two", "three"});
+  const std::string row = RunRow({"one", "two", "three"});
   for (size_t size = 0; size < row.size(); ++size) {
     EXPECT_EQ(RunView::Parse(std::string(row, 0, size)).status().code(),
               absl::StatusCode::kDataLoss)
