@@ -30,22 +30,28 @@ absl::Status OutOfRange(absl::string_view field, absl::string_view value, absl::
 absl::Status ValidateOptions(const BrokerOptions& options) {
   constexpr int64_t kMiB = int64_t{1} << 20;
   if (options.memory_limit_bytes < 64 * kMiB || options.memory_limit_bytes > (kMiB << 20)) {
-    return OutOfRange("memory_limit_bytes", absl::StrCat(options.memory_limit_bytes), "64 MiB to 1 TiB");
+    return OutOfRange("memory_limit_bytes", absl::StrCat(options.memory_limit_bytes),
+                      "64 MiB to 1 TiB");
   }
   if (options.sync_interval < absl::Milliseconds(1) || options.sync_interval > absl::Seconds(60)) {
     return OutOfRange("sync_interval", absl::FormatDuration(options.sync_interval), "1ms to 60s");
   }
   if (options.free_space_floor_bytes < 0) {
-    return OutOfRange("free_space_floor_bytes", absl::StrCat(options.free_space_floor_bytes), "0 or more");
+    return OutOfRange("free_space_floor_bytes", absl::StrCat(options.free_space_floor_bytes),
+                      "0 or more");
   }
   if (options.intake_limit_bytes < kMiB || options.intake_limit_bytes > 4096 * kMiB) {
-    return OutOfRange("intake_limit_bytes", absl::StrCat(options.intake_limit_bytes), "1 MiB to 4 GiB");
+    return OutOfRange("intake_limit_bytes", absl::StrCat(options.intake_limit_bytes),
+                      "1 MiB to 4 GiB");
   }
   const auto is_arn_part = [](absl::string_view text) {
-    return !text.empty() && text.size() <= 64 && text.find_first_of(": \t\n") == absl::string_view::npos;
+    return !text.empty() && text.size() <= 64 &&
+           text.find_first_of(": \t\n") == absl::string_view::npos;
   };
-  if (!is_arn_part(options.region)) return OutOfRange("region", options.region, "1 to 64 characters without ':' or spaces");
-  if (!is_arn_part(options.account)) return OutOfRange("account", options.account, "1 to 64 characters without ':' or spaces");
+  if (!is_arn_part(options.region))
+    return OutOfRange("region", options.region, "1 to 64 characters without ':' or spaces");
+  if (!is_arn_part(options.account))
+    return OutOfRange("account", options.account, "1 to 64 characters without ':' or spaces");
   return absl::OkStatus();
 }
 
@@ -64,13 +70,17 @@ class BrokerImpl final : public Broker {
     engine_.boot = store_->boot();
     std::memcpy(&engine_.receipt_key, store_->secret().data(), sizeof(engine_.receipt_key));
     engine_.arn_prefix = absl::StrCat("arn:aws:sqs:", options.region, ":", options.account, ":");
-    engine_.request_page = [this](std::shared_ptr<StandardQueue> queue) { RequestPage(std::move(queue)); };
+    engine_.request_page = [this](std::shared_ptr<StandardQueue> queue) {
+      RequestPage(std::move(queue));
+    };
     engine_.request_reclaim = [this] { RequestReclaim(); };
     engine_.run_once = [this] { return RunOnce(); };
     engine_.find_queue = [this](absl::string_view name) { return registry_.Find(name); };
-    // The storage takes half of the memory limit, the windows a quarter; the rest is for what is in flight.
+    // The storage takes half of the memory limit, the windows a quarter; the rest is for what is in
+    // flight.
     engine_.window_limit_bytes = options.memory_limit_bytes / 4;
-    engine_.memory_queue_limit_bytes = options.data_dir.empty() ? options.memory_limit_bytes / 4 * 3 : options.memory_limit_bytes / 4;
+    engine_.memory_queue_limit_bytes = options.data_dir.empty() ? options.memory_limit_bytes / 4 * 3
+                                                                : options.memory_limit_bytes / 4;
     absl::BitGen random;
     engine_.id_high = absl::Uniform<uint64_t>(random);
     engine_.id_seed = absl::Uniform<uint64_t>(random);
@@ -88,7 +98,8 @@ class BrokerImpl final : public Broker {
       closed_ = true;
       return status;
     }
-    timer_.Arm(engine_.MonoNs() + absl::ToInt64Nanoseconds(kSweepInterval), std::make_unique<SweepTimer>(this));
+    timer_.Arm(engine_.MonoNs() + absl::ToInt64Nanoseconds(kSweepInterval),
+               std::make_unique<SweepTimer>(this));
     subscription_ = options().clock == nullptr ? 0 : options().clock->Subscribe([this] {
       WakeTimer();
       log_.Wake();
@@ -106,7 +117,8 @@ class BrokerImpl final : public Broker {
     closed_ = true;
     engine_.closed.store(true, std::memory_order_release);
     if (options().clock != nullptr) options().clock->Unsubscribe(subscription_);
-    for (const std::shared_ptr<StandardQueue>& queue : registry_.All()) queue->EndReceives(BrokerClosed());
+    for (const std::shared_ptr<StandardQueue>& queue : registry_.All())
+      queue->EndReceives(BrokerClosed());
     {
       MutexLock lock(&work_mutex_);
       stopping_ = true;
@@ -125,7 +137,8 @@ class BrokerImpl final : public Broker {
     return close_status_;
   }
 
-  absl::StatusOr<Queue> CreateQueue(absl::string_view name, const QueueAttributes& attributes, const QueueTags& tags) override {
+  absl::StatusOr<Queue> CreateQueue(absl::string_view name, const QueueAttributes& attributes,
+                                    const QueueTags& tags) override {
     if (absl::Status status = CheckControl(); !status.ok()) return status;
     absl::StatusOr<std::shared_ptr<StandardQueue>> queue = registry_.Create(name, attributes, tags);
     if (!queue.ok()) return queue.status();
@@ -205,7 +218,9 @@ class BrokerImpl final : public Broker {
     BrokerImpl* const broker_;
   };
 
-  static Clock* Clock_(const BrokerOptions& options) { return options.clock != nullptr ? options.clock : Clock::System(); }
+  static Clock* Clock_(const BrokerOptions& options) {
+    return options.clock != nullptr ? options.clock : Clock::System();
+  }
 
   commit::CommitLogOptions LogOptions(const BrokerOptions& options) {
     commit::CommitLogOptions log;
@@ -241,7 +256,8 @@ class BrokerImpl final : public Broker {
         if (next_ns == core::kNever) {
           timer_cv_.Wait(&work_mutex_);
         } else {
-          timer_cv_.WaitFor(&work_mutex_, absl::Nanoseconds(std::max<int64_t>(next_ns - engine_.MonoNs(), 0)));
+          timer_cv_.WaitFor(&work_mutex_,
+                            absl::Nanoseconds(std::max<int64_t>(next_ns - engine_.MonoNs(), 0)));
         }
       }
       timer_woken_ = false;
@@ -283,7 +299,8 @@ class BrokerImpl final : public Broker {
     for (;;) {
       if (RunPagerTasks()) continue;
       MutexLock lock(&work_mutex_);
-      while (!stopping_ && pages_wanted_.empty() && !sweep_wanted_ && !reclaim_wanted_) pager_cv_.Wait(&work_mutex_);
+      while (!stopping_ && pages_wanted_.empty() && !sweep_wanted_ && !reclaim_wanted_)
+        pager_cv_.Wait(&work_mutex_);
       if (stopping_) return;
     }
   }
@@ -316,7 +333,8 @@ class BrokerImpl final : public Broker {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Broker>> OpenBroker(const BrokerOptions& options, std::unique_ptr<storage::Store> store) {
+absl::StatusOr<std::unique_ptr<Broker>> OpenBroker(const BrokerOptions& options,
+                                                   std::unique_ptr<storage::Store> store) {
   if (absl::Status status = ValidateOptions(options); !status.ok()) return status;
   auto broker = std::make_unique<BrokerImpl>(options, std::move(store));
   if (absl::Status status = broker->Start(); !status.ok()) return status;

@@ -14,7 +14,8 @@
 namespace barista::internal {
 namespace {
 
-// The definition row of queue 0 holds the next queue id: an id is not used again after its queue is deleted, or an old receipt handle could fit a new queue.
+// The definition row of queue 0 holds the next queue id: an id is not used again after its queue is
+// deleted, or an old receipt handle could fit a new queue.
 constexpr QueueId kNextIdRow(0);
 
 constexpr char kTokenPrefix[] = "after:";
@@ -24,7 +25,8 @@ constexpr char kTokenPrefix[] = "after:";
 // What the operations on definitions have in common: synced, and their caller waits.
 class DefinitionOp : public commit::Operation {
  public:
-  explicit DefinitionOp(Registry* registry) : Operation(Durability::kFsync, 1024), registry_(registry) {}
+  explicit DefinitionOp(Registry* registry)
+      : Operation(Durability::kFsync, 1024), registry_(registry) {}
   void Complete(const absl::Status& status) override {
     status_ = status;
     done_.Notify();
@@ -45,7 +47,8 @@ class DefinitionOp : public commit::Operation {
 
 class CreateQueueOp final : public DefinitionOp {
  public:
-  CreateQueueOp(Registry* registry, absl::string_view name, const QueueAttributes& attributes, const QueueTags& tags)
+  CreateQueueOp(Registry* registry, absl::string_view name, const QueueAttributes& attributes,
+                const QueueTags& tags)
       : DefinitionOp(registry), name_(name), attributes_(attributes), tags_(tags) {}
 
   absl::Status Prepare(commit::Turn& turn) override {
@@ -55,11 +58,13 @@ class CreateQueueOp final : public DefinitionOp {
     }
     QueueDescription description;
     description.name = name_;
-    description.attributes = Merge(DefaultQueueAttributes(registry_->engine_->options.default_durability), attributes_);
+    description.attributes =
+        Merge(DefaultQueueAttributes(registry_->engine_->options.default_durability), attributes_);
     description.tags = tags_;
     description.created_at = absl::FromUnixMillis(turn.wall_ms());
     description.last_modified_at = description.created_at;
-    if (absl::Status status = registry_->CheckRedrivePolicy(description); !status.ok()) return status;
+    if (absl::Status status = registry_->CheckRedrivePolicy(description); !status.ok())
+      return status;
     created_ = true;
     const QueueId id(registry_->next_id_++);
     definition_ = EncodeDefinition(description);
@@ -85,9 +90,12 @@ class CreateQueueOp final : public DefinitionOp {
     std::string difference(FirstDifference(existing.attributes, attributes_));
     if (difference.empty() && !tags_.empty() && tags_ != existing.tags) difference = "tags";
     if (difference.empty()) return absl::OkStatus();
-    return MakeError(absl::StatusCode::kAlreadyExists,
-                     absl::StrCat("A queue already exists with the same name and a different value for attribute ", difference),
-                     {.reason = "QueueNameExists", .field = difference, .value = name_});
+    return MakeError(
+        absl::StatusCode::kAlreadyExists,
+        absl::StrCat(
+            "A queue already exists with the same name and a different value for attribute ",
+            difference),
+        {.reason = "QueueNameExists", .field = difference, .value = name_});
   }
 
   const std::string name_;
@@ -101,17 +109,24 @@ class CreateQueueOp final : public DefinitionOp {
 
 class RedefineOp final : public DefinitionOp {
  public:
-  RedefineOp(Registry* registry, StandardQueue* queue, const QueueAttributes& attributes, const QueueTags* tags,
-             absl::Span<const std::string> untag)
-      : DefinitionOp(registry), queue_(queue), attributes_(attributes), tags_(tags), untag_(untag) {}
+  RedefineOp(Registry* registry, StandardQueue* queue, const QueueAttributes& attributes,
+             const QueueTags* tags, absl::Span<const std::string> untag)
+      : DefinitionOp(registry),
+        queue_(queue),
+        attributes_(attributes),
+        tags_(tags),
+        untag_(untag) {}
 
   absl::Status Prepare(commit::Turn& turn) override {
     const auto it = registry_->defined_.find(queue_->name());
-    if (it == registry_->defined_.end() || it->second.get() != queue_) return QueueDoesNotExist(queue_->name());
+    if (it == registry_->defined_.end() || it->second.get() != queue_)
+      return QueueDoesNotExist(queue_->name());
     description_ = queue_->pending_definition();
-    if (attributes_.durability.has_value() && attributes_.durability != description_.attributes.durability) {
+    if (attributes_.durability.has_value() &&
+        attributes_.durability != description_.attributes.durability) {
       return MakeError(absl::StatusCode::kInvalidArgument,
-                       "Invalid value for the parameter Durability. Reason: it is fixed when the queue is created.",
+                       "Invalid value for the parameter Durability. Reason: it is fixed when the "
+                       "queue is created.",
                        {.reason = "InvalidAttributeValue",
                         .field = "Durability",
                         .value = std::string(DurabilityName(*attributes_.durability)),
@@ -123,7 +138,8 @@ class RedefineOp final : public DefinitionOp {
       if (absl::Status status = ValidateTags(description_.tags); !status.ok()) return status;
     }
     for (const std::string& key : untag_) description_.tags.erase(key);
-    if (absl::Status status = registry_->CheckRedrivePolicy(description_); !status.ok()) return status;
+    if (absl::Status status = registry_->CheckRedrivePolicy(description_); !status.ok())
+      return status;
     description_.last_modified_at = absl::FromUnixMillis(turn.wall_ms());
     definition_ = EncodeDefinition(description_);
     queue_->set_pending_definition(description_);
@@ -178,8 +194,9 @@ absl::Status Registry::Load() {
     if (row.queue == kNextIdRow) {
       uint32_t next;
       if (!absl::SimpleAtoi(row.definition, &next)) {
-        return MakeError(absl::StatusCode::kDataLoss, "the row of the next queue id is not a number",
-                         {.reason = "DataCorrupt", .field = "next queue id", .value = row.definition});
+        return MakeError(
+            absl::StatusCode::kDataLoss, "the row of the next queue id is not a number",
+            {.reason = "DataCorrupt", .field = "next queue id", .value = row.definition});
       }
       next_id_ = std::max(next_id_, next);
       continue;
@@ -197,20 +214,26 @@ absl::Status Registry::Load() {
   return absl::OkStatus();
 }
 
-std::shared_ptr<StandardQueue> Registry::Make(QueueId id, QueueDescription description, const storage::QueueCounters& counters) {
+std::shared_ptr<StandardQueue> Registry::Make(QueueId id, QueueDescription description,
+                                              const storage::QueueCounters& counters) {
   auto queue = std::make_shared<StandardQueue>(engine_, id, std::move(description), counters);
-  queue->set_redefine([this](StandardQueue* q, const QueueAttributes& attributes, const QueueTags* tags, absl::Span<const std::string> untag) {
-    return Redefine(q, attributes, tags, untag);
-  });
+  queue->set_redefine(
+      [this](StandardQueue* q, const QueueAttributes& attributes, const QueueTags* tags,
+             absl::Span<const std::string> untag) { return Redefine(q, attributes, tags, untag); });
   return queue;
 }
 
 absl::Status Registry::CheckDurability(Durability durability) const {
-  if (!engine_->options.data_dir.empty() || durability == Durability::kMemory) return absl::OkStatus();
+  if (!engine_->options.data_dir.empty() || durability == Durability::kMemory)
+    return absl::OkStatus();
   return MakeError(absl::StatusCode::kInvalidArgument,
-                   absl::StrCat("Invalid value for the parameter Durability. Reason: \"", DurabilityName(durability),
+                   absl::StrCat("Invalid value for the parameter Durability. Reason: \"",
+                                DurabilityName(durability),
                                 "\" needs a data directory; this broker is in memory only."),
-                   {.reason = "InvalidAttributeValue", .field = "Durability", .value = std::string(DurabilityName(durability)), .limit = "memory"});
+                   {.reason = "InvalidAttributeValue",
+                    .field = "Durability",
+                    .value = std::string(DurabilityName(durability)),
+                    .limit = "memory"});
 }
 
 absl::Status Registry::CheckRedrivePolicy(const QueueDescription& definition) const {
@@ -218,17 +241,22 @@ absl::Status Registry::CheckRedrivePolicy(const QueueDescription& definition) co
   const std::string& name = definition.attributes.redrive_policy->dead_letter_queue;
   if (name == definition.name) return absl::OkStatus();  // To itself: as SQS, accepted.
   const auto it = defined_.find(name);
-  if (it == defined_.end()) return InvalidParameter("RedrivePolicy", name, "Dead letter target does not exist.", "the name of a queue");
+  if (it == defined_.end())
+    return InvalidParameter("RedrivePolicy", name, "Dead letter target does not exist.",
+                            "the name of a queue");
   if (it->second->durability() < *definition.attributes.durability) {
-    return InvalidParameter("RedrivePolicy", name,
-                            absl::StrCat("the dead-letter queue has Durability ", DurabilityName(it->second->durability()),
-                                         ", weaker than the source's ", DurabilityName(*definition.attributes.durability), "."),
-                            "at least the durability of the source");
+    return InvalidParameter(
+        "RedrivePolicy", name,
+        absl::StrCat("the dead-letter queue has Durability ",
+                     DurabilityName(it->second->durability()), ", weaker than the source's ",
+                     DurabilityName(*definition.attributes.durability), "."),
+        "at least the durability of the source");
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<StandardQueue>> Registry::Create(absl::string_view name, const QueueAttributes& attributes,
+absl::StatusOr<std::shared_ptr<StandardQueue>> Registry::Create(absl::string_view name,
+                                                                const QueueAttributes& attributes,
                                                                 const QueueTags& tags) {
   if (absl::Status status = ValidateQueueName(name); !status.ok()) return status;
   if (absl::Status status = ValidateQueueAttributes(attributes); !status.ok()) return status;
@@ -241,8 +269,8 @@ absl::StatusOr<std::shared_ptr<StandardQueue>> Registry::Create(absl::string_vie
   return operation.queue();
 }
 
-absl::Status Registry::Redefine(StandardQueue* queue, const QueueAttributes& attributes, const QueueTags* tags,
-                                absl::Span<const std::string> untag) {
+absl::Status Registry::Redefine(StandardQueue* queue, const QueueAttributes& attributes,
+                                const QueueTags* tags, absl::Span<const std::string> untag) {
   return RedefineOp(this, queue, attributes, tags, untag).Run(engine_->log);
 }
 
@@ -263,11 +291,14 @@ std::shared_ptr<StandardQueue> Registry::Find(absl::string_view name) const {
 absl::StatusOr<ListQueuesResult> Registry::List(const ListQueuesOptions& options) const {
   constexpr int kMaxResults = 1000;
   if (options.max_results < 1 || options.max_results > kMaxResults) {
-    return InvalidParameter("MaxResults", absl::StrCat(options.max_results), "MaxResults must be an integer between 1 and 1000.", "1 to 1000");
+    return InvalidParameter("MaxResults", absl::StrCat(options.max_results),
+                            "MaxResults must be an integer between 1 and 1000.", "1 to 1000");
   }
   absl::string_view after = options.next_token;
-  if (!after.empty() && (!absl::ConsumePrefix(&after, kTokenPrefix) || !absl::StartsWith(after, options.prefix))) {
-    return InvalidParameter("NextToken", options.next_token, "Invalid or expired next token.", "the token of the previous page, with the same prefix");
+  if (!after.empty() &&
+      (!absl::ConsumePrefix(&after, kTokenPrefix) || !absl::StartsWith(after, options.prefix))) {
+    return InvalidParameter("NextToken", options.next_token, "Invalid or expired next token.",
+                            "the token of the previous page, with the same prefix");
   }
   ListQueuesResult result;
   MutexLock lock(&mutex_);

@@ -14,8 +14,10 @@
 
 namespace barista::internal {
 
-// The queues of a broker by name, and the operations that create, change and delete them. What exists is decided in the committer's turn (where two
-// creations of one name meet), and shown to everybody when it is durable. Definitions are synced whatever the queue's durability. Thread-safe.
+// The queues of a broker by name, and the operations that create, change and delete them. What
+// exists is decided in the committer's turn (where two creations of one name meet), and shown to
+// everybody when it is durable. Definitions are synced whatever the queue's durability.
+// Thread-safe.
 class Registry {
  public:
   // `engine` outlives the registry.
@@ -24,7 +26,9 @@ class Registry {
   // Reads the definitions. Once, before anything else. O(queues).
   absl::Status Load();
 
-  absl::StatusOr<std::shared_ptr<StandardQueue>> Create(absl::string_view name, const QueueAttributes& attributes, const QueueTags& tags);
+  absl::StatusOr<std::shared_ptr<StandardQueue>> Create(absl::string_view name,
+                                                        const QueueAttributes& attributes,
+                                                        const QueueTags& tags);
   absl::Status Delete(absl::string_view name);
   std::shared_ptr<StandardQueue> Find(absl::string_view name) const;  // null if there is none
   absl::StatusOr<ListQueuesResult> List(const ListQueuesOptions& options) const;
@@ -36,9 +40,10 @@ class Registry {
   friend class RedefineOp;
   friend class DeleteQueueOp;
 
-  absl::Status Redefine(StandardQueue* queue, const QueueAttributes& attributes, const QueueTags* tags,
-                        absl::Span<const std::string> untag);
-  std::shared_ptr<StandardQueue> Make(QueueId id, QueueDescription description, const storage::QueueCounters& counters);
+  absl::Status Redefine(StandardQueue* queue, const QueueAttributes& attributes,
+                        const QueueTags* tags, absl::Span<const std::string> untag);
+  std::shared_ptr<StandardQueue> Make(QueueId id, QueueDescription description,
+                                      const storage::QueueCounters& counters);
   // Committer: whether the redrive policy of `definition` names a queue that can take its messages.
   absl::Status CheckRedrivePolicy(const QueueDescription& definition) const;
   absl::Status CheckDurability(Durability durability) const;
@@ -50,7 +55,8 @@ class Registry {
   uint32_t next_id_ = 1;
 
   mutable Mutex mutex_;
-  std::map<std::string, std::shared_ptr<StandardQueue>, std::less<>> queues_ ABSL_GUARDED_BY(mutex_);  // durable, by name
+  std::map<std::string, std::shared_ptr<StandardQueue>, std::less<>> queues_
+      ABSL_GUARDED_BY(mutex_);  // durable, by name
 };
 
 }  // namespace barista::internal

@@ -51,19 +51,22 @@ std::optional<MessageId> MessageId::Parse(absl::string_view text) {
 }
 
 std::string ReceiptHandle::ToString() const {
-  return absl::WebSafeBase64Escape(absl::string_view(reinterpret_cast<const char*>(bytes_.data()), bytes_.size()));
+  return absl::WebSafeBase64Escape(
+      absl::string_view(reinterpret_cast<const char*>(bytes_.data()), bytes_.size()));
 }
 
 absl::StatusOr<ReceiptHandle> ReceiptHandle::Parse(absl::string_view text) {
   std::string decoded;
   ReceiptHandle handle;
   // Compared with its own text form, so that one handle has one spelling.
-  if (text.size() == kHandleText && absl::WebSafeBase64Unescape(text, &decoded) && decoded.size() == kSize) {
+  if (text.size() == kHandleText && absl::WebSafeBase64Unescape(text, &decoded) &&
+      decoded.size() == kSize) {
     decoded.copy(reinterpret_cast<char*>(handle.bytes_.data()), kSize);
     if (handle.ToString() == text) return handle;
   }
   return MakeError(absl::StatusCode::kInvalidArgument,
-                   absl::StrCat("The input receipt handle \"", text.substr(0, 128), "\" is not a valid receipt handle."),
+                   absl::StrCat("The input receipt handle \"", text.substr(0, 128),
+                                "\" is not a valid receipt handle."),
                    {.reason = "ReceiptHandleIsInvalid",
                     .field = "ReceiptHandle",
                     .value = std::string(text.substr(0, 128)),

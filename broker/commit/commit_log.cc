@@ -30,14 +30,16 @@ CommitLog::CommitLog(const CommitLogOptions& options)
       lazy_due_ns_(kNever),
       sync_due_ns_(kNever),
       commit_number_(options.last_commit),
-      // What the store recovered may have been unsynced before; opening it has rewritten and synced it.
+      // What the store recovered may have been unsynced before; opening it has rewritten and synced
+      // it.
       last_synced_commit_(options.last_commit) {}
 
 absl::Status CommitLog::CheckMayBlock() {
   if (callback_depth_ == 0) return absl::OkStatus();
-  return MakeError(absl::StatusCode::kFailedPrecondition,
-                   "a blocking call inside a callback of the broker would stop it; use the callback form",
-                   {.reason = "WouldBlock"});
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      "a blocking call inside a callback of the broker would stop it; use the callback form",
+      {.reason = "WouldBlock"});
 }
 
 absl::Status CommitLog::Reserve(Operation* operation, bool wait) {
@@ -45,7 +47,9 @@ absl::Status CommitLog::Reserve(Operation* operation, bool wait) {
     return MakeError(absl::StatusCode::kResourceExhausted,
                      absl::StrCat("the disk has less than ", free_space_floor_bytes_,
                                   " bytes free; free some space or let consumers drain the queues"),
-                     {.reason = "StorageFull", .field = "free_space_floor", .limit = absl::StrCat(free_space_floor_bytes_)});
+                     {.reason = "StorageFull",
+                      .field = "free_space_floor",
+                      .limit = absl::StrCat(free_space_floor_bytes_)});
   }
   const int64_t bytes = static_cast<int64_t>(operation->bytes());
   // The first in passes whatever its size, so that a large batch is not refused for ever.
@@ -66,10 +70,13 @@ absl::Status CommitLog::Reserve(Operation* operation, bool wait) {
     operation->reserved_bytes_ = static_cast<size_t>(bytes);
     return absl::OkStatus();
   }
-  return MakeError(absl::StatusCode::kResourceExhausted,
-                   absl::StrCat("requests of ", reserved_bytes_.load(), " bytes wait to be committed; limit ",
-                                intake_limit_bytes_, "; retry after some have completed"),
-                   {.reason = "IntakeFull", .field = "intake_limit_bytes", .limit = absl::StrCat(intake_limit_bytes_)});
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      absl::StrCat("requests of ", reserved_bytes_.load(), " bytes wait to be committed; limit ",
+                   intake_limit_bytes_, "; retry after some have completed"),
+      {.reason = "IntakeFull",
+       .field = "intake_limit_bytes",
+       .limit = absl::StrCat(intake_limit_bytes_)});
 }
 
 void CommitLog::ReleaseReservation(Operation* operation) {
@@ -91,7 +98,8 @@ void CommitLog::Submit(Operation* operation) {
 void CommitLog::SubmitLazy(Operation* operation) {
   lazy_intake_.Push(operation);
   int64_t none = kNever;
-  if (lazy_due_ns_.compare_exchange_strong(none, MonoNs() + absl::ToInt64Nanoseconds(kLazyInterval)) &&
+  if (lazy_due_ns_.compare_exchange_strong(none,
+                                           MonoNs() + absl::ToInt64Nanoseconds(kLazyInterval)) &&
       sleeping_.load(std::memory_order_seq_cst)) {
     Wake();
   }
@@ -125,13 +133,15 @@ bool CommitLog::HasWork() const {
 }
 
 void CommitLog::DrainIntakes() {
-  for (Operation* operation = intake_.Drain(); operation != nullptr; operation = operation->next_in_intake) {
+  for (Operation* operation = intake_.Drain(); operation != nullptr;
+       operation = operation->next_in_intake) {
     pending_.push_back(operation);
   }
   if (lazy_due_ns_.load() <= turn_.mono_ns_) {
     // First the due time, then the list: a push after the drain sets a due time of its own.
     lazy_due_ns_.store(kNever);
-    for (Operation* operation = lazy_intake_.Drain(); operation != nullptr; operation = operation->next_in_intake) {
+    for (Operation* operation = lazy_intake_.Drain(); operation != nullptr;
+         operation = operation->next_in_intake) {
       pending_.push_back(operation);
     }
   }
@@ -171,7 +181,8 @@ bool CommitLog::RunTurn(std::vector<Completion>* done) {
   TakeOperations(&taken);
   if (store_ == nullptr) {
     for (Operation* operation : taken) {
-      done->push_back({operation, MakeError(absl::StatusCode::kFailedPrecondition, "the broker is closed", {.reason = "BrokerClosed"})});
+      done->push_back({operation, MakeError(absl::StatusCode::kFailedPrecondition,
+                                            "the broker is closed", {.reason = "BrokerClosed"})});
     }
     return !taken.empty();
   }
@@ -270,7 +281,9 @@ void CommitLog::Wake() {
   wake_cv_.NotifyOne();
 }
 
-int64_t CommitLog::NextDeadline() const { return std::min(lazy_due_ns_.load(), sync_due_ns_.load()); }
+int64_t CommitLog::NextDeadline() const {
+  return std::min(lazy_due_ns_.load(), sync_due_ns_.load());
+}
 
 bool CommitLog::RunOnce() {
   bool any = false;
@@ -298,7 +311,8 @@ void CommitLog::RunCommitter() {
         if (deadline == kNever) {
           wake_cv_.Wait(&wake_mutex_);
         } else {
-          wake_cv_.WaitFor(&wake_mutex_, absl::Nanoseconds(std::max<int64_t>(deadline - MonoNs(), 0)));
+          wake_cv_.WaitFor(&wake_mutex_,
+                           absl::Nanoseconds(std::max<int64_t>(deadline - MonoNs(), 0)));
         }
       }
       woken_ = false;

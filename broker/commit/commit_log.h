@@ -18,24 +18,26 @@
 namespace barista::commit {
 
 struct CommitLogOptions {
-  storage::Store* store = nullptr;   // not owned
-  const Clock* clock = nullptr;      // not owned
+  storage::Store* store = nullptr;  // not owned
+  const Clock* clock = nullptr;     // not owned
   bool inline_commit = true;
-  bool threaded = true;              // false: nobody calls RunCommitter, blocking calls run every turn
+  bool threaded = true;  // false: nobody calls RunCommitter, blocking calls run every turn
   absl::Duration sync_interval = absl::Milliseconds(100);
   int64_t intake_limit_bytes = int64_t{64} << 20;
   int64_t free_space_floor_bytes = 0;
-  uint64_t last_commit = 0;          // number of the newest commit in the store
+  uint64_t last_commit = 0;  // number of the newest commit in the store
 };
 
 // Turns operations into durable batches in one order.
 //
-// Callers push operations to one intake. Whoever holds the turn (the committer thread, or a blocking caller that found it free) takes all that has
-// gathered up to kMaxBatchBytes or kMaxBatchOperations, lets each prepare itself into one batch, writes it, publishes the `os` operations, syncs if
-// any is `fsync`, publishes those, releases the turn and completes the callers. So the slower the disk, the larger the batch.
+// Callers push operations to one intake. Whoever holds the turn (the committer thread, or a
+// blocking caller that found it free) takes all that has gathered up to kMaxBatchBytes or
+// kMaxBatchOperations, lets each prepare itself into one batch, writes it, publishes the `os`
+// operations, syncs if any is `fsync`, publishes those, releases the turn and completes the
+// callers. So the slower the disk, the larger the batch.
 //
-// Thread-safe. Order: operations are prepared in the order of their Submit calls; operations of equal durability are published in that
-// order too.
+// Thread-safe. Order: operations are prepared in the order of their Submit calls; operations of
+// equal durability are published in that order too.
 class CommitLog {
  public:
   static constexpr size_t kMaxBatchBytes = 4 << 20;
@@ -49,15 +51,18 @@ class CommitLog {
   void Submit(Operation* operation);
   // The same for what may wait up to kLazyInterval to share a batch with others.
   void SubmitLazy(Operation* operation);
-  // Submits, and runs turns on this thread while it can (inline_commit); `done` must be notified by operation's Complete. Returns after that.
+  // Submits, and runs turns on this thread while it can (inline_commit); `done` must be notified by
+  // operation's Complete. Returns after that.
   void SubmitAndWait(Operation* operation, Notification* done);
 
-  // Room for a send of `bytes` in the intake; given back when `operation` completes. kResourceExhausted/StorageFull below the free-space floor;
-  // kResourceExhausted/IntakeFull if there is no room and `wait` is false. Deletes, leases and moves do not ask. An operation larger than the whole limit
-  // passes alone.
+  // Room for a send of `bytes` in the intake; given back when `operation` completes.
+  // kResourceExhausted/StorageFull below the free-space floor; kResourceExhausted/IntakeFull if
+  // there is no room and `wait` is false. Deletes, leases and moves do not ask. An operation larger
+  // than the whole limit passes alone.
   absl::Status Reserve(Operation* operation, bool wait);
 
-  // OK, or why the calling thread may not use a blocking form: it runs a callback of ours (kFailedPrecondition/WouldBlock).
+  // OK, or why the calling thread may not use a blocking form: it runs a callback of ours
+  // (kFailedPrecondition/WouldBlock).
   static absl::Status CheckMayBlock();
   // Runs a user's callback so that CheckMayBlock sees it.
   template <typename F>
@@ -69,17 +74,21 @@ class CommitLog {
 
   // The committer thread's body: turns until Stop.
   void RunCommitter();
-  // Runs what is due (turns, lazy operations, the sync of `os` operations); true if there was anything. Manual mode.
+  // Runs what is due (turns, lazy operations, the sync of `os` operations); true if there was
+  // anything. Manual mode.
   bool RunOnce();
-  // The next time RunOnce has something to do without a new operation, monotonic ns; core::kNever if none.
+  // The next time RunOnce has something to do without a new operation, monotonic ns; core::kNever
+  // if none.
   int64_t NextDeadline() const;
   // The committer looks at the clock again.
   void Wake();
   // RunCommitter returns after everything submitted is complete.
   void Stop();
-  // Commits and completes everything submitted, lazy operations too, and syncs. After Stop, or in manual mode.
+  // Commits and completes everything submitted, lazy operations too, and syncs. After Stop, or in
+  // manual mode.
   absl::Status Flush();
-  // Lets go of the store: whatever is submitted from now on completes with kFailedPrecondition/BrokerClosed, on the thread that submits it.
+  // Lets go of the store: whatever is submitted from now on completes with
+  // kFailedPrecondition/BrokerClosed, on the thread that submits it.
   void Detach();
 
   uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
@@ -115,9 +124,11 @@ class CommitLog {
 
   core::Intake<Operation> intake_;
   core::Intake<Operation> lazy_intake_;
-  // Monotonic ns when the first lazy operation must be taken; kNever if there is none. Written by the first SubmitLazy after a drain and by the drain.
+  // Monotonic ns when the first lazy operation must be taken; kNever if there is none. Written by
+  // the first SubmitLazy after a drain and by the drain.
   std::atomic<int64_t> lazy_due_ns_;
-  // Monotonic ns when written but unsynced `os` operations must be synced; kNever if there are none. Written in the turn.
+  // Monotonic ns when written but unsynced `os` operations must be synced; kNever if there are
+  // none. Written in the turn.
   std::atomic<int64_t> sync_due_ns_;
   // Operations drained from the intake that the next turns will take.
   std::atomic<bool> backlog_{false};
@@ -135,14 +146,17 @@ class CommitLog {
   CondVar wake_cv_;
   bool woken_ ABSL_GUARDED_BY(wake_mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(wake_mutex_) = false;
-  // Set by the committer before it looks at the intake a last time and sleeps; read by submitters after they pushed (both seq_cst: see Intake).
+  // Set by the committer before it looks at the intake a last time and sleeps; read by submitters
+  // after they pushed (both seq_cst: see Intake).
   std::atomic<bool> sleeping_{false};
-  // Set by Detach, read by submitters after they pushed (both seq_cst): nobody else would take what they pushed.
+  // Set by Detach, read by submitters after they pushed (both seq_cst): nobody else would take what
+  // they pushed.
   std::atomic<bool> detached_{false};
 
   Mutex reserve_mutex_;
   CondVar reserve_cv_;
-  // Changed by Reserve and ReleaseReservation with seq_cst, so that a sender that registered as waiting under the mutex and looked again cannot be missed.
+  // Changed by Reserve and ReleaseReservation with seq_cst, so that a sender that registered as
+  // waiting under the mutex and looked again cannot be missed.
   std::atomic<int64_t> reserved_bytes_{0};
   std::atomic<int64_t> waiting_senders_hint_{0};
 

@@ -27,7 +27,8 @@ class Participant {
 class Turn {
  public:
   storage::Batch& batch() { return batch_; }
-  // Times of the batch: operations take theirs from here, so that applying a batch never asks a clock.
+  // Times of the batch: operations take theirs from here, so that applying a batch never asks a
+  // clock.
   int64_t wall_ms() const { return wall_ms_; }
   int64_t mono_ns() const { return mono_ns_; }
   // `participant` adds its row at the end of the batch.
@@ -47,12 +48,14 @@ class Turn {
 
 // Something that becomes durable whole or not at all, on its way through the commit log:
 //
-//   Prepare    in the turn, in commit order: decides (sequences, deduplication, validity) and adds to the batch
-//   Publish    in the turn, in commit order, after the batch is written, and for kFsync synced: makes it visible
-//   Complete   once, outside the turn, with the result; may delete the operation. Runs user callbacks.
+//   Prepare    in the turn, in commit order: decides (sequences, deduplication, validity) and adds
+//   to the batch Publish    in the turn, in commit order, after the batch is written, and for
+//   kFsync synced: makes it visible Complete   once, outside the turn, with the result; may delete
+//   the operation. Runs user callbacks.
 //
-// A refusal by Prepare leaves no trace and goes straight to Complete. If the write or the sync fails, Publish is not called and Complete gets the
-// error; the store accepts nothing more (I10), so numbers that Prepare handed out need not be taken back.
+// A refusal by Prepare leaves no trace and goes straight to Complete. If the write or the sync
+// fails, Publish is not called and Complete gets the error; the store accepts nothing more (I10),
+// so numbers that Prepare handed out need not be taken back.
 class Operation {
  public:
   Operation(Durability durability, size_t bytes) : durability_(durability), bytes_(bytes) {}

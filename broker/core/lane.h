@@ -14,10 +14,12 @@
 
 namespace barista::core {
 
-// Hands message ids from those who publish to those who receive. Thread-safe, many producers and many consumers.
+// Hands message ids from those who publish to those who receive. Thread-safe, many producers and
+// many consumers.
 //
-// Contract: a bag with approximate first-in-first-out order. A Pop may come up short only while a Push that began earlier is unfinished. Ids are
-// not interpreted; dead ones are dropped by whoever pops them. An idle lane owns no heap memory until its first Push.
+// Contract: a bag with approximate first-in-first-out order. A Pop may come up short only while a
+// Push that began earlier is unfinished. Ids are not interpreted; dead ones are dropped by whoever
+// pops them. An idle lane owns no heap memory until its first Push.
 class MutexLane {
  public:
   void Push(absl::Span<const MsgId> ids) {
@@ -31,7 +33,8 @@ class MutexLane {
   // Takes up to ids.size() ids from the front; returns how many.
   size_t Pop(absl::Span<MsgId> ids) {
     if (size_.load(std::memory_order_relaxed) == 0) {
-      // A push that finished before this call has stored its size; a racing one may be missed, as the contract allows.
+      // A push that finished before this call has stored its size; a racing one may be missed, as
+      // the contract allows.
       return 0;
     }
     MutexLock lock(&mutex_);

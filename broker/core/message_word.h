@@ -7,18 +7,28 @@ namespace barista::core {
 
 // The state of a message in memory.
 //
-//   DELAYED -> READY -> INFLIGHT -> READY ...         delay elapsed, received, timed out or released
-//   READY | INFLIGHT -> DELETING | MOVING -> FREE     a delete, an expiry or a move that waits for its commit
-//   READY | INFLIGHT | DELAYED -> FREE                where nothing has to be committed
+//   DELAYED -> READY -> INFLIGHT -> READY ...         delay elapsed, received, timed out or
+//   released READY | INFLIGHT -> DELETING | MOVING -> FREE     a delete, an expiry or a move that
+//   waits for its commit READY | INFLIGHT | DELAYED -> FREE                where nothing has to be
+//   committed
 //
 // A refused commit takes DELETING and MOVING back.
-enum class State : uint8_t { kFree = 0, kDelayed = 1, kReady = 2, kInFlight = 3, kDeleting = 4, kMoving = 5 };
+enum class State : uint8_t {
+  kFree = 0,
+  kDelayed = 1,
+  kReady = 2,
+  kInFlight = 3,
+  kDeleting = 4,
+  kMoving = 5
+};
 
-// {generation:32 | state:4 | extensions:3 | locked:1 | receives:24}. Every transition is one compare-and-swap on the whole word, so of a delete, a receive and
-// an expiry exactly one wins. The generation counts the lives of the slot; 0 is never used.
+// {generation:32 | state:4 | extensions:3 | locked:1 | receives:24}. Every transition is one
+// compare-and-swap on the whole word, so of a delete, a receive and an expiry exactly one wins. The
+// generation counts the lives of the slot; 0 is never used.
 class Word {
  public:
-  static constexpr uint64_t kLocked = uint64_t{1} << 24;     // a reader copies the message: wait for it
+  static constexpr uint64_t kLocked = uint64_t{1}
+                                      << 24;  // a reader copies the message: wait for it
   static constexpr uint64_t kExtensionUnit = uint64_t{1} << 25;
   static constexpr uint64_t kExtensionsMask = uint64_t{7} << 25;
   static constexpr uint64_t kReceivesMask = (uint64_t{1} << 24) - 1;
@@ -26,7 +36,8 @@ class Word {
   constexpr Word() = default;
   constexpr explicit Word(uint64_t bits) : bits_(bits) {}
   constexpr Word(uint32_t generation, State state, uint32_t receives)
-      : bits_(uint64_t{generation} << 32 | uint64_t{static_cast<uint8_t>(state)} << 28 | (receives & kReceivesMask)) {}
+      : bits_(uint64_t{generation} << 32 | uint64_t{static_cast<uint8_t>(state)} << 28 |
+              (receives & kReceivesMask)) {}
 
   constexpr uint64_t bits() const { return bits_; }
   constexpr uint32_t generation() const { return static_cast<uint32_t>(bits_ >> 32); }
@@ -42,7 +53,8 @@ class Word {
   }
   constexpr Word Locked() const { return Word(bits_ | kLocked); }
   constexpr Word Unlocked() const { return Word(bits_ & ~kLocked); }
-  // The deadline has changed: whoever looked at the old one and tries to act on it fails. Counts modulo 8.
+  // The deadline has changed: whoever looked at the old one and tries to act on it fails. Counts
+  // modulo 8.
   constexpr Word Extended() const {
     return Word((bits_ & ~kExtensionsMask) | ((bits_ + kExtensionUnit) & kExtensionsMask));
   }

@@ -20,7 +20,8 @@ bool Slab::Allocate(absl::Span<MsgId> ids) {
       const uint32_t arena = size / kArenaSlots;
       if (arena >= kMaxArenas) break;
       Slot* slots = new Slot[kArenaSlots];
-      for (uint32_t i = 0; i < kArenaSlots; ++i) slots[i].next_free = i + 1 < kArenaSlots ? size + i + 1 : kNone;
+      for (uint32_t i = 0; i < kArenaSlots; ++i)
+        slots[i].next_free = i + 1 < kArenaSlots ? size + i + 1 : kNone;
       arenas_[arena].store(slots, std::memory_order_release);
       size_.store(size + kArenaSlots, std::memory_order_release);
       free_ = size;

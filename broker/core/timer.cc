@@ -51,7 +51,8 @@ void Timer::Sweep() {
   std::vector<Entry> dead;  // Destroyed after the lock is released.
   MutexLock lock(&mutex_);
   if (heap_.size() < sweep_at_) return;
-  auto alive = std::partition(heap_.begin(), heap_.end(), [](const Entry& e) { return !e.node->Dead(); });
+  auto alive =
+      std::partition(heap_.begin(), heap_.end(), [](const Entry& e) { return !e.node->Dead(); });
   dead.assign(std::make_move_iterator(alive), std::make_move_iterator(heap_.end()));
   heap_.erase(alive, heap_.end());
   std::make_heap(heap_.begin(), heap_.end(), Later());

@@ -15,18 +15,21 @@ namespace barista::core {
 
 inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
-// Something to do at a monotonic time (ns). One node per call that sets a deadline, not one per message.
+// Something to do at a monotonic time (ns). One node per call that sets a deadline, not one per
+// message.
 class TimerNode {
  public:
   virtual ~TimerNode() = default;
-  // Runs at or after the deadline, never before, on the timer's thread. Returns the next deadline, or kNever to be destroyed.
+  // Runs at or after the deadline, never before, on the timer's thread. Returns the next deadline,
+  // or kNever to be destroyed.
   virtual int64_t Fire(int64_t now_ns) = 0;
   // Whether firing has become pointless. Called on the timer's thread. A dead node stays dead.
   virtual bool Dead() const = 0;
 };
 
-// Fires nodes at their deadlines. Arm from any thread; RunDue and Sweep by one owner at a time. Cancelling costs nothing: a node whose business is
-// done says Dead() and is thrown out when such nodes outnumber the living. O(log n) to arm.
+// Fires nodes at their deadlines. Arm from any thread; RunDue and Sweep by one owner at a time.
+// Cancelling costs nothing: a node whose business is done says Dead() and is thrown out when such
+// nodes outnumber the living. O(log n) to arm.
 class Timer {
  public:
   // `on_earlier` is called, without a lock held, when a node becomes the first to be due.

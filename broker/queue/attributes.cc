@@ -53,9 +53,10 @@ constexpr std::array<NumberAttribute, 6> kNumbers = {{
     {"DelaySeconds", 0, 900, 0, &QueueAttributes::delay, nullptr},
     {"MessageRetentionPeriod", 60, 1209600, 345600, &QueueAttributes::retention, nullptr},
     {"ReceiveMessageWaitTimeSeconds", 0, 20, 0, &QueueAttributes::receive_wait, nullptr},
-    {"MaximumMessageSize", 1024, static_cast<int64_t>(kMaxMessageBytes), static_cast<int64_t>(kMaxMessageBytes), nullptr,
-     &QueueAttributes::maximum_message_size},
-    {"MaximumInFlightMessages", 1, 10'000'000, 120'000, nullptr, &QueueAttributes::maximum_in_flight},
+    {"MaximumMessageSize", 1024, static_cast<int64_t>(kMaxMessageBytes),
+     static_cast<int64_t>(kMaxMessageBytes), nullptr, &QueueAttributes::maximum_message_size},
+    {"MaximumInFlightMessages", 1, 10'000'000, 120'000, nullptr,
+     &QueueAttributes::maximum_in_flight},
 }};
 
 constexpr absl::string_view kReadOnly[] = {
@@ -68,16 +69,26 @@ constexpr absl::string_view kReadOnly[] = {
     "All",
 };
 
-absl::Status InvalidValue(absl::string_view name, absl::string_view value, absl::string_view limit) {
+absl::Status InvalidValue(absl::string_view name, absl::string_view value,
+                          absl::string_view limit) {
   return MakeError(absl::StatusCode::kInvalidArgument,
-                   absl::StrCat("Invalid value for the parameter ", name, ". Reason: it is \"", value.substr(0, 128), "\", must be ", limit, "."),
-                   {.reason = "InvalidAttributeValue", .field = std::string(name), .value = std::string(value), .limit = std::string(limit)});
+                   absl::StrCat("Invalid value for the parameter ", name, ". Reason: it is \"",
+                                value.substr(0, 128), "\", must be ", limit, "."),
+                   {.reason = "InvalidAttributeValue",
+                    .field = std::string(name),
+                    .value = std::string(value),
+                    .limit = std::string(limit)});
 }
 
-absl::Status InvalidRedrivePolicy(absl::string_view value, absl::string_view why, absl::string_view limit) {
+absl::Status InvalidRedrivePolicy(absl::string_view value, absl::string_view why,
+                                  absl::string_view limit) {
   return MakeError(absl::StatusCode::kInvalidArgument,
-                   absl::StrCat("Value ", value.substr(0, 128), " for parameter RedrivePolicy is invalid. Reason: ", why),
-                   {.reason = "InvalidParameterValue", .field = kRedrivePolicy, .value = std::string(value), .limit = std::string(limit)});
+                   absl::StrCat("Value ", value.substr(0, 128),
+                                " for parameter RedrivePolicy is invalid. Reason: ", why),
+                   {.reason = "InvalidParameterValue",
+                    .field = kRedrivePolicy,
+                    .value = std::string(value),
+                    .limit = std::string(limit)});
 }
 
 std::string Range(const NumberAttribute& attribute) {
@@ -89,39 +100,49 @@ absl::StatusOr<RedrivePolicy> ParseRedrivePolicy(const std::string& text) {
   if (text.empty()) return policy;  // Removes the policy.
   boost::json::error_code error;
   const boost::json::value json = boost::json::parse(text, error);
-  if (error || !json.is_object()) return InvalidRedrivePolicy(text, "Redrive policy is not a valid JSON map.", "a JSON object");
+  if (error || !json.is_object())
+    return InvalidRedrivePolicy(text, "Redrive policy is not a valid JSON map.", "a JSON object");
   const boost::json::object& object = json.as_object();
   for (const auto& [key, value] : object) {
     if (key != "deadLetterTargetArn" && key != "maxReceiveCount") {
-      return InvalidRedrivePolicy(text, "Only following attributes are supported: [maxReceiveCount, deadLetterTargetArn].",
-                                  "maxReceiveCount, deadLetterTargetArn");
+      return InvalidRedrivePolicy(
+          text, "Only following attributes are supported: [maxReceiveCount, deadLetterTargetArn].",
+          "maxReceiveCount, deadLetterTargetArn");
     }
   }
   const boost::json::value* target = object.if_contains("deadLetterTargetArn");
   if (target == nullptr) {
-    return InvalidRedrivePolicy(text, "Redrive policy does not contain mandatory attribute: deadLetterTargetArn.", "deadLetterTargetArn");
+    return InvalidRedrivePolicy(
+        text, "Redrive policy does not contain mandatory attribute: deadLetterTargetArn.",
+        "deadLetterTargetArn");
   }
   const boost::json::value* count = object.if_contains("maxReceiveCount");
   if (count == nullptr) {
-    return InvalidRedrivePolicy(text, "Redrive policy does not contain mandatory attribute: maxReceiveCount.", "maxReceiveCount");
+    return InvalidRedrivePolicy(
+        text, "Redrive policy does not contain mandatory attribute: maxReceiveCount.",
+        "maxReceiveCount");
   }
-  const std::vector<std::string> arn =
-      target->is_string() ? absl::StrSplit(std::string(target->as_string()), ':') : std::vector<std::string>();
+  const std::vector<std::string> arn = target->is_string()
+                                           ? absl::StrSplit(std::string(target->as_string()), ':')
+                                           : std::vector<std::string>();
   if (arn.size() != 6 || arn[0] != "arn" || arn[2] != "sqs" || arn[5].empty()) {
-    return InvalidRedrivePolicy(text, "Dead-letter target ARN should be fully qualified ARN.", "arn:aws:sqs:REGION:ACCOUNT:NAME");
+    return InvalidRedrivePolicy(text, "Dead-letter target ARN should be fully qualified ARN.",
+                                "arn:aws:sqs:REGION:ACCOUNT:NAME");
   }
   policy.dead_letter_queue = arn[5];
   int64_t max_receive_count = -1;
   if (count->is_int64()) {
     max_receive_count = count->as_int64();
-  } else if (!count->is_string() || !absl::SimpleAtoi(std::string(count->as_string()), &max_receive_count)) {
+  } else if (!count->is_string() ||
+             !absl::SimpleAtoi(std::string(count->as_string()), &max_receive_count)) {
     max_receive_count = -1;
   }
   if (max_receive_count < 1 || max_receive_count > kMaxReceiveCountLimit) {
-    return InvalidRedrivePolicy(text,
-                                absl::StrCat("Invalid value for maxReceiveCount: ", boost::json::serialize(*count),
-                                             ", valid values are from 1 to ", kMaxReceiveCountLimit, " both inclusive."),
-                                "1 to 1000");
+    return InvalidRedrivePolicy(
+        text,
+        absl::StrCat("Invalid value for maxReceiveCount: ", boost::json::serialize(*count),
+                     ", valid values are from 1 to ", kMaxReceiveCountLimit, " both inclusive."),
+        "1 to 1000");
   }
   policy.max_receive_count = static_cast<int>(max_receive_count);
   return policy;
@@ -135,17 +156,24 @@ std::string FormatRedrivePolicy(const RedrivePolicy& policy, absl::string_view a
   return boost::json::serialize(json);
 }
 
-absl::string_view BodyCharsetName(BodyCharset charset) { return charset == BodyCharset::kBinary ? "binary" : "text"; }
+absl::string_view BodyCharsetName(BodyCharset charset) {
+  return charset == BodyCharset::kBinary ? "binary" : "text";
+}
 
 // The attributes that a user can set, as text.
-std::map<std::string, std::string> FormatSettable(const QueueAttributes& attributes, absl::string_view arn_prefix) {
+std::map<std::string, std::string> FormatSettable(const QueueAttributes& attributes,
+                                                  absl::string_view arn_prefix) {
   std::map<std::string, std::string> text;
   for (const NumberAttribute& attribute : kNumbers) {
-    if (const std::optional<int64_t> value = attribute.Get(attributes)) text[std::string(attribute.name)] = absl::StrCat(*value);
+    if (const std::optional<int64_t> value = attribute.Get(attributes))
+      text[std::string(attribute.name)] = absl::StrCat(*value);
   }
-  if (attributes.redrive_policy.has_value()) text[kRedrivePolicy] = FormatRedrivePolicy(*attributes.redrive_policy, arn_prefix);
-  if (attributes.durability.has_value()) text[kDurability] = std::string(DurabilityName(*attributes.durability));
-  if (attributes.body_charset.has_value()) text[kBodyCharset] = std::string(BodyCharsetName(*attributes.body_charset));
+  if (attributes.redrive_policy.has_value())
+    text[kRedrivePolicy] = FormatRedrivePolicy(*attributes.redrive_policy, arn_prefix);
+  if (attributes.durability.has_value())
+    text[kDurability] = std::string(DurabilityName(*attributes.durability));
+  if (attributes.body_charset.has_value())
+    text[kBodyCharset] = std::string(BodyCharsetName(*attributes.body_charset));
   return text;
 }
 
@@ -170,7 +198,8 @@ absl::StatusOr<Durability> ParseDurability(absl::string_view text) {
   return InvalidValue(kDurability, text, "one of fsync, os, memory");
 }
 
-absl::StatusOr<QueueAttributes> ParseQueueAttributes(const std::map<std::string, std::string>& text) {
+absl::StatusOr<QueueAttributes> ParseQueueAttributes(
+    const std::map<std::string, std::string>& text) {
   QueueAttributes attributes;
   for (const auto& [name, value] : text) {
     const NumberAttribute* number = nullptr;
@@ -208,8 +237,10 @@ absl::StatusOr<QueueAttributes> ParseQueueAttributes(const std::map<std::string,
                        {.reason = "InvalidAttributeName",
                         .field = "Attributes",
                         .value = name,
-                        .limit = "VisibilityTimeout, DelaySeconds, MessageRetentionPeriod, ReceiveMessageWaitTimeSeconds, "
-                                 "MaximumMessageSize, MaximumInFlightMessages, RedrivePolicy, Durability, BodyCharset"});
+                        .limit = "VisibilityTimeout, DelaySeconds, MessageRetentionPeriod, "
+                                 "ReceiveMessageWaitTimeSeconds, "
+                                 "MaximumMessageSize, MaximumInFlightMessages, RedrivePolicy, "
+                                 "Durability, BodyCharset"});
     }
   }
   return attributes;
@@ -217,7 +248,8 @@ absl::StatusOr<QueueAttributes> ParseQueueAttributes(const std::map<std::string,
 
 std::map<std::string, std::string> FormatQueueAttributes(const QueueDescription& description) {
   const absl::string_view arn = description.arn;
-  std::map<std::string, std::string> text = FormatSettable(description.attributes, arn.substr(0, arn.rfind(':') + 1));
+  std::map<std::string, std::string> text =
+      FormatSettable(description.attributes, arn.substr(0, arn.rfind(':') + 1));
   text["QueueArn"] = description.arn;
   text["CreatedTimestamp"] = absl::StrCat(absl::ToUnixSeconds(description.created_at));
   text["LastModifiedTimestamp"] = absl::StrCat(absl::ToUnixSeconds(description.last_modified_at));
@@ -232,13 +264,18 @@ namespace internal {
 absl::Status ValidateQueueName(absl::string_view name) {
   constexpr size_t kMaxNameBytes = 80;
   bool valid = !name.empty() && name.size() <= kMaxNameBytes;
-  for (char c : name) valid = valid && (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_');
+  for (char c : name)
+    valid = valid && (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_');
   if (valid) return absl::OkStatus();
   return MakeError(absl::StatusCode::kInvalidArgument,
                    name.empty() ? "Queue name cannot be empty"
                                 : absl::StrCat("Queue name \"", name.substr(0, 128),
-                                               "\": Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"),
-                   {.reason = "InvalidParameterValue", .field = "QueueName", .value = std::string(name), .limit = "1 to 80 of [A-Za-z0-9_-]"});
+                                               "\": Can only include alphanumeric characters, "
+                                               "hyphens, or underscores. 1 to 80 in length"),
+                   {.reason = "InvalidParameterValue",
+                    .field = "QueueName",
+                    .value = std::string(name),
+                    .limit = "1 to 80 of [A-Za-z0-9_-]"});
 }
 
 absl::Status ValidateQueueAttributes(const QueueAttributes& attributes) {
@@ -250,19 +287,23 @@ absl::Status ValidateQueueAttributes(const QueueAttributes& attributes) {
       }
     } else {
       const std::optional<absl::Duration>& value = attributes.*attribute.duration;
-      if (value.has_value() && (*value < absl::Seconds(attribute.min) || *value > absl::Seconds(attribute.max) ||
-                                *value != absl::Seconds(absl::ToInt64Seconds(*value)))) {
-        return InvalidValue(attribute.name, absl::FormatDuration(*value), absl::StrCat(Range(attribute), " seconds"));
+      if (value.has_value() &&
+          (*value < absl::Seconds(attribute.min) || *value > absl::Seconds(attribute.max) ||
+           *value != absl::Seconds(absl::ToInt64Seconds(*value)))) {
+        return InvalidValue(attribute.name, absl::FormatDuration(*value),
+                            absl::StrCat(Range(attribute), " seconds"));
       }
     }
   }
-  if (attributes.redrive_policy.has_value() && !attributes.redrive_policy->dead_letter_queue.empty()) {
+  if (attributes.redrive_policy.has_value() &&
+      !attributes.redrive_policy->dead_letter_queue.empty()) {
     const RedrivePolicy& policy = *attributes.redrive_policy;
     if (policy.max_receive_count < 1 || policy.max_receive_count > kMaxReceiveCountLimit) {
-      return InvalidRedrivePolicy(absl::StrCat(policy.max_receive_count),
-                                  absl::StrCat("Invalid value for maxReceiveCount: ", policy.max_receive_count,
-                                               ", valid values are from 1 to 1000 both inclusive."),
-                                  "1 to 1000");
+      return InvalidRedrivePolicy(
+          absl::StrCat(policy.max_receive_count),
+          absl::StrCat("Invalid value for maxReceiveCount: ", policy.max_receive_count,
+                       ", valid values are from 1 to 1000 both inclusive."),
+          "1 to 1000");
     }
   }
   return absl::OkStatus();
@@ -270,20 +311,28 @@ absl::Status ValidateQueueAttributes(const QueueAttributes& attributes) {
 
 absl::Status ValidateTags(const QueueTags& tags) {
   const auto error = [](absl::string_view what, absl::string_view value, absl::string_view limit) {
-    return MakeError(absl::StatusCode::kInvalidArgument, absl::StrCat("Tags: ", what, ", limit ", limit),
-                     {.reason = "InvalidParameterValue", .field = "Tags", .value = std::string(value), .limit = std::string(limit)});
+    return MakeError(absl::StatusCode::kInvalidArgument,
+                     absl::StrCat("Tags: ", what, ", limit ", limit),
+                     {.reason = "InvalidParameterValue",
+                      .field = "Tags",
+                      .value = std::string(value),
+                      .limit = std::string(limit)});
   };
-  if (tags.size() > kMaxTags) return error(absl::StrCat(tags.size(), " tags"), absl::StrCat(tags.size()), "50 tags");
+  if (tags.size() > kMaxTags)
+    return error(absl::StrCat(tags.size(), " tags"), absl::StrCat(tags.size()), "50 tags");
   for (const auto& [key, value] : tags) {
-    if (key.empty() || key.size() > kMaxTagKeyBytes) return error(absl::StrCat("key of ", key.size(), " bytes"), key, "1 to 128 bytes");
-    if (value.size() > kMaxTagValueBytes) return error(absl::StrCat("value of ", value.size(), " bytes"), key, "256 bytes");
+    if (key.empty() || key.size() > kMaxTagKeyBytes)
+      return error(absl::StrCat("key of ", key.size(), " bytes"), key, "1 to 128 bytes");
+    if (value.size() > kMaxTagValueBytes)
+      return error(absl::StrCat("value of ", value.size(), " bytes"), key, "256 bytes");
   }
   return absl::OkStatus();
 }
 
 QueueAttributes DefaultQueueAttributes(Durability durability) {
   QueueAttributes attributes;
-  for (const NumberAttribute& attribute : kNumbers) attribute.Set(attribute.default_value, &attributes);
+  for (const NumberAttribute& attribute : kNumbers)
+    attribute.Set(attribute.default_value, &attributes);
   attributes.durability = durability;
   attributes.body_charset = BodyCharset::kText;
   return attributes;
@@ -310,17 +359,20 @@ absl::string_view FirstDifference(const QueueAttributes& current, const QueueAtt
   }
   if (given.redrive_policy.has_value()) {
     const bool none = given.redrive_policy->dead_letter_queue.empty();
-    if (none ? current.redrive_policy.has_value() : given.redrive_policy != current.redrive_policy) return kRedrivePolicy;
+    if (none ? current.redrive_policy.has_value() : given.redrive_policy != current.redrive_policy)
+      return kRedrivePolicy;
   }
   if (given.durability.has_value() && given.durability != current.durability) return kDurability;
-  if (given.body_charset.has_value() && given.body_charset != current.body_charset) return kBodyCharset;
+  if (given.body_charset.has_value() && given.body_charset != current.body_charset)
+    return kBodyCharset;
   return "";
 }
 
 std::string EncodeDefinition(const QueueDescription& description) {
   boost::json::object attributes;
   // The account and region are the broker's, not the definition's.
-  for (const auto& [name, value] : FormatSettable(description.attributes, "arn:aws:sqs:::")) attributes[name] = value;
+  for (const auto& [name, value] : FormatSettable(description.attributes, "arn:aws:sqs:::"))
+    attributes[name] = value;
   boost::json::object tags;
   for (const auto& [key, value] : description.tags) tags[key] = value;
   boost::json::object json;
@@ -336,7 +388,9 @@ std::string EncodeDefinition(const QueueDescription& description) {
 absl::StatusOr<QueueDescription> DecodeDefinition(absl::string_view definition) {
   const auto corrupt = [&](absl::string_view why) {
     return MakeError(absl::StatusCode::kDataLoss, absl::StrCat("queue definition: ", why),
-                     {.reason = "DataCorrupt", .field = "definition", .value = std::string(definition.substr(0, 128))});
+                     {.reason = "DataCorrupt",
+                      .field = "definition",
+                      .value = std::string(definition.substr(0, 128))});
   };
   boost::json::error_code error;
   const boost::json::value json = boost::json::parse(std::string(definition), error);
@@ -344,7 +398,8 @@ absl::StatusOr<QueueDescription> DecodeDefinition(absl::string_view definition) 
   const boost::json::object& object = json.as_object();
   const auto number = [&](const char* key) -> std::optional<int64_t> {
     const boost::json::value* value = object.if_contains(key);
-    return value != nullptr && value->is_int64() ? std::optional<int64_t>(value->as_int64()) : std::nullopt;
+    return value != nullptr && value->is_int64() ? std::optional<int64_t>(value->as_int64())
+                                                 : std::nullopt;
   };
   const auto strings = [&](const char* key) -> std::optional<std::map<std::string, std::string>> {
     const boost::json::value* value = object.if_contains(key);
@@ -358,16 +413,21 @@ absl::StatusOr<QueueDescription> DecodeDefinition(absl::string_view definition) 
   };
   const std::optional<int64_t> version = number("version");
   if (version.has_value() && *version > 1) {
-    return MakeError(absl::StatusCode::kFailedPrecondition,
-                     absl::StrCat("queue definition of version ", *version, "; this barista reads up to 1"),
-                     {.reason = "DataDirectoryTooNew", .field = "version", .value = absl::StrCat(*version), .limit = "1"});
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition,
+        absl::StrCat("queue definition of version ", *version, "; this barista reads up to 1"),
+        {.reason = "DataDirectoryTooNew",
+         .field = "version",
+         .value = absl::StrCat(*version),
+         .limit = "1"});
   }
   const boost::json::value* name = object.if_contains("name");
   const std::optional<std::map<std::string, std::string>> text = strings("attributes");
   const std::optional<std::map<std::string, std::string>> tags = strings("tags");
   const std::optional<int64_t> created = number("created_ms");
   const std::optional<int64_t> modified = number("modified_ms");
-  if (!version || name == nullptr || !name->is_string() || !text || !tags || !created || !modified) {
+  if (!version || name == nullptr || !name->is_string() || !text || !tags || !created ||
+      !modified) {
     return corrupt("a member is missing or of the wrong type");
   }
   absl::StatusOr<QueueAttributes> attributes = ParseQueueAttributes(*text);

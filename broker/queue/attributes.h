@@ -15,20 +15,23 @@ inline constexpr size_t kMaxTags = 50;
 inline constexpr size_t kMaxTagKeyBytes = 128;
 inline constexpr size_t kMaxTagValueBytes = 256;
 
-// Whether every given attribute is in its range. The ranges stand here and nowhere else; errors as ParseQueueAttributes lists them.
+// Whether every given attribute is in its range. The ranges stand here and nowhere else; errors as
+// ParseQueueAttributes lists them.
 absl::Status ValidateQueueAttributes(const QueueAttributes& attributes);
 // kInvalidArgument/InvalidParameterValue: 1 to 80 of [A-Za-z0-9_-].
 absl::Status ValidateQueueName(absl::string_view name);
 absl::Status ValidateTags(const QueueTags& tags);
 
-// `given` over `base`: each attribute that is given replaces that of `base`; an empty redrive policy removes it.
+// `given` over `base`: each attribute that is given replaces that of `base`; an empty redrive
+// policy removes it.
 QueueAttributes Merge(const QueueAttributes& base, const QueueAttributes& given);
 // Every attribute set, but redrive_policy.
 QueueAttributes DefaultQueueAttributes(Durability durability);
 // The AWS name of the first attribute that is given and differs from `current`; empty if none does.
 absl::string_view FirstDifference(const QueueAttributes& current, const QueueAttributes& given);
 
-// The stored form of what is durable in a description (not arn and counts): JSON with a version, so that a later version may add to it.
+// The stored form of what is durable in a description (not arn and counts): JSON with a version, so
+// that a later version may add to it.
 std::string EncodeDefinition(const QueueDescription& description);
 absl::StatusOr<QueueDescription> DecodeDefinition(absl::string_view definition);
 

@@ -19,8 +19,9 @@ uint64_t Mix(uint64_t x) {
 
 MessageId Engine::NewMessageId() {
   const uint64_t low = Mix(id_seed + id_counter.fetch_add(1, std::memory_order_relaxed));
-  // The version and variant of a random UUID take six bits. Those of the low half move into the high half, so that nothing of the bijection is
-  // lost: high = {48 random bits, version, 10 random bits, 2 bits of low}.
+  // The version and variant of a random UUID take six bits. Those of the low half move into the
+  // high half, so that nothing of the bijection is lost: high = {48 random bits, version, 10 random
+  // bits, 2 bits of low}.
   const uint64_t high = (id_high & 0xffffffffffff0ffc) | 0x4000 | (low >> 62);
   const uint64_t tail = (low & 0x3fffffffffffffff) | 0x8000000000000000;
   std::array<uint8_t, MessageId::kSize> bytes;

@@ -20,7 +20,8 @@ namespace barista::internal {
 
 class StandardQueue;
 
-// What the queues of one broker share. Owned by the broker; outlives its queues' operations. Thread-safe.
+// What the queues of one broker share. Owned by the broker; outlives its queues' operations.
+// Thread-safe.
 struct Engine {
   BrokerOptions options;
   const Clock* clock = nullptr;
@@ -48,28 +49,36 @@ struct Engine {
   int64_t memory_queue_limit_bytes = 0;
 
   std::atomic<bool> closed{false};
-  // Held while a caller's thread reads the store outside the turn, and by Close before it closes the store.
+  // Held while a caller's thread reads the store outside the turn, and by Close before it closes
+  // the store.
   Mutex peek_mutex;
   // The queue of that name; null if there is none.
   std::function<std::shared_ptr<StandardQueue>(absl::string_view)> find_queue;
 
   // Counts for BrokerStats: relaxed.
-  std::atomic<uint64_t> sent{0}, received{0}, deleted{0}, expired{0}, dead_lettered{0}, bytes_sent{0};
+  std::atomic<uint64_t> sent{0}, received{0}, deleted{0}, expired{0}, dead_lettered{0},
+      bytes_sent{0};
   std::atomic<int64_t> parked{0}, resident{0}, resident_bytes{0};
 
-  // Message ids: distinct for ever, in the form of random UUIDs. The high half is random per boot, the low half a bijection of a counter.
+  // Message ids: distinct for ever, in the form of random UUIDs. The high half is random per boot,
+  // the low half a bijection of a counter.
   uint64_t id_high = 0;
   uint64_t id_seed = 0;
   std::atomic<uint64_t> id_counter{0};
   MessageId NewMessageId();
 
-  // Wall time that follows the monotonic clock since Open, so that a step of the machine's clock moves no deadline of this boot.
+  // Wall time that follows the monotonic clock since Open, so that a step of the machine's clock
+  // moves no deadline of this boot.
   int64_t wall_base_ms = 0;
   int64_t mono_base_ns = 0;
   int64_t MonoNs() const { return absl::ToInt64Nanoseconds(clock->Monotonic()); }
-  int64_t SteadyWallMs(int64_t mono_ns) const { return wall_base_ms + (mono_ns - mono_base_ns) / 1'000'000; }
+  int64_t SteadyWallMs(int64_t mono_ns) const {
+    return wall_base_ms + (mono_ns - mono_base_ns) / 1'000'000;
+  }
   // The monotonic time at which SteadyWallMs reaches `wall_ms`; never earlier.
-  int64_t MonoAt(int64_t wall_ms) const { return mono_base_ns + (wall_ms - wall_base_ms) * 1'000'000; }
+  int64_t MonoAt(int64_t wall_ms) const {
+    return mono_base_ns + (wall_ms - wall_base_ms) * 1'000'000;
+  }
   int64_t WallMs() const { return absl::ToUnixMillis(clock->Now()); }
 };
 

@@ -32,7 +32,10 @@ int64_t SentMs(absl::string_view record) {
 class PurgeOp final : public commit::Operation {
  public:
   PurgeOp(std::shared_ptr<StandardQueue> queue, absl::Status* result, Notification* done)
-      : Operation(queue->durability(), 64), queue_(std::move(queue)), result_(result), done_(done) {}
+      : Operation(queue->durability(), 64),
+        queue_(std::move(queue)),
+        result_(result),
+        done_(done) {}
 
   absl::Status Prepare(commit::Turn& turn) override {
     StandardQueue& queue = *queue_;
@@ -61,7 +64,8 @@ class PurgeOp final : public commit::Operation {
     queue.spilled_.store(false, std::memory_order_release);
     queue.recovered_.clear();
     queue.VisitSlots([&](MsgId id) {
-      if (queue.engine_->slab.At(id).sequence.load(std::memory_order_relaxed) < below_.value()) queue.TryFree(id);
+      if (queue.engine_->slab.At(id).sequence.load(std::memory_order_relaxed) < below_.value())
+        queue.TryFree(id);
     });
     queue.PublishCounters();
   }
@@ -105,11 +109,13 @@ absl::Status StandardQueue::Purge() {
 // Removes expired messages that are on disk only, and lets the low watermark follow the deletions.
 class SweepOp final : public commit::Operation {
  public:
-  explicit SweepOp(std::shared_ptr<StandardQueue> queue) : Operation(queue->durability(), kSweepBytes), queue_(std::move(queue)) {}
+  explicit SweepOp(std::shared_ptr<StandardQueue> queue)
+      : Operation(queue->durability(), kSweepBytes), queue_(std::move(queue)) {}
 
   absl::Status Prepare(commit::Turn& turn) override {
     StandardQueue& queue = *queue_;
-    if (queue.dropped_ || queue.unpublished_purges_ > 0 || !queue.disk_acks_.empty()) return absl::OkStatus();
+    if (queue.dropped_ || queue.unpublished_purges_ > 0 || !queue.disk_acks_.empty())
+      return absl::OkStatus();
     if (absl::Status status = RemoveExpired(turn); !status.ok()) return status;
     return RaiseLowWatermark(turn);
   }
@@ -134,9 +140,11 @@ class SweepOp final : public commit::Operation {
     limits.max_messages = kSweepMessages;
     limits.max_bytes = kSweepBytes;
     limits.end = queue.published_next_;
-    const absl::StatusOr<storage::Page> page = queue.engine_->store->Scan(queue.id_, queue.cursor_, limits);
+    const absl::StatusOr<storage::Page> page =
+        queue.engine_->store->Scan(queue.id_, queue.cursor_, limits);
     if (!page.ok()) return page.status();
-    const int64_t expired_before_ms = turn.wall_ms() - queue.retention_ms_.load(std::memory_order_relaxed);
+    const int64_t expired_before_ms =
+        turn.wall_ms() - queue.retention_ms_.load(std::memory_order_relaxed);
     for (const storage::ScannedMessage& message : page->messages) {
       if (SentMs(message.record) > expired_before_ms) break;
       turn.batch().Add(Batch::Ack{queue.id_, message.ref});
@@ -160,7 +168,8 @@ class SweepOp final : public commit::Operation {
     const absl::StatusOr<std::optional<Sequence>> first =
         queue.engine_->store->FirstLive(queue.id_, Sequence(queue.counters_.low_watermark));
     if (!first.ok()) return first.status();
-    const uint64_t low = std::min((*first).value_or(queue.published_next_).value(), queue.published_next_.value());
+    const uint64_t low =
+        std::min((*first).value_or(queue.published_next_).value(), queue.published_next_.value());
     queue.low_watermark_stale_ = false;
     if (low > queue.counters_.low_watermark) {
       queue.counters_.low_watermark = low;
@@ -176,9 +185,11 @@ class SweepOp final : public commit::Operation {
 
 void StandardQueue::Sweep() {
   if (deleted()) return;
-  // Messages in memory: the oldest are in front of the lane. The first that is young enough goes to the other lane, which is a lane like this one.
+  // Messages in memory: the oldest are in front of the lane. The first that is young enough goes to
+  // the other lane, which is a lane like this one.
   std::vector<MsgId> expired;
-  const int64_t expired_before_ms = engine_->WallMs() - retention_ms_.load(std::memory_order_relaxed);
+  const int64_t expired_before_ms =
+      engine_->WallMs() - retention_ms_.load(std::memory_order_relaxed);
   for (core::Lane* lane : {&ready_, &returned_}) {
     for (size_t left = lane->ApproximateSize(); left > 0; --left) {
       MsgId id;
@@ -198,7 +209,8 @@ void StandardQueue::Sweep() {
     }
   }
   if (!expired.empty()) Expire(std::move(expired));
-  if (durable() && (depth_shown_.load() > 0 || low_watermark_shown_.load() < next_sequence_shown_.load())) {
+  if (durable() &&
+      (depth_shown_.load() > 0 || low_watermark_shown_.load() < next_sequence_shown_.load())) {
     engine_->log->SubmitLazy(new SweepOp(shared_from_this()));
   }
 }
@@ -219,7 +231,8 @@ void Fill(Payload* adopted, PeekedMessage* message) {
 absl::StatusOr<std::vector<PeekedMessage>> StandardQueue::Peek(const PeekOptions& options) {
   if (absl::Status status = CheckOpen(); !status.ok()) return status;
   if (options.max_messages < 1 || options.max_messages > kMaxReceiveMessages) {
-    return InvalidParameter("MaxNumberOfMessages", std::to_string(options.max_messages), "Must be between 1 and 1000.", "1 to 1000");
+    return InvalidParameter("MaxNumberOfMessages", std::to_string(options.max_messages),
+                            "Must be between 1 and 1000.", "1 to 1000");
   }
   const size_t max = static_cast<size_t>(options.max_messages);
   const int64_t now_ns = engine_->MonoNs();
@@ -231,15 +244,19 @@ absl::StatusOr<std::vector<PeekedMessage>> StandardQueue::Peek(const PeekOptions
                      : word.state() == State::kDelayed ? MessageState::kDelayed
                                                        : MessageState::kVisible;
     if (message->state != MessageState::kVisible) {
-      message->visible_at = absl::FromUnixMillis(engine_->SteadyWallMs(slot.visible_at_ns.load(std::memory_order_relaxed)));
+      message->visible_at = absl::FromUnixMillis(
+          engine_->SteadyWallMs(slot.visible_at_ns.load(std::memory_order_relaxed)));
     }
   };
 
   std::vector<PeekedMessage> messages;
   if (!durable()) {
     std::vector<std::pair<uint64_t, MsgId>> found;
-    VisitSlots([&](MsgId id) { found.push_back({engine_->slab.At(id).sequence.load(std::memory_order_relaxed), id}); });
-    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    VisitSlots([&](MsgId id) {
+      found.push_back({engine_->slab.At(id).sequence.load(std::memory_order_relaxed), id});
+    });
+    std::sort(found.begin(), found.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
     for (const auto& [sequence, id] : found) {
       if (messages.size() == max) break;
       Slot& slot = engine_->slab.At(id);
@@ -261,7 +278,8 @@ absl::StatusOr<std::vector<PeekedMessage>> StandardQueue::Peek(const PeekOptions
   limits.end = Sequence(published_shown_.load());
   MutexLock lock(&engine_->peek_mutex);
   if (absl::Status status = CheckOpen(); !status.ok()) return status;
-  absl::StatusOr<storage::Page> page = engine_->store->Scan(id_, Sequence(low_watermark_shown_.load()), limits);
+  absl::StatusOr<storage::Page> page =
+      engine_->store->Scan(id_, Sequence(low_watermark_shown_.load()), limits);
   if (!page.ok()) return page.status();
   const uint64_t last = page->messages.empty() ? 0 : page->messages.back().ref.sequence.value();
   absl::flat_hash_map<uint64_t, MsgId> resident;
@@ -272,7 +290,8 @@ absl::StatusOr<std::vector<PeekedMessage>> StandardQueue::Peek(const PeekOptions
   for (const storage::ScannedMessage& scanned : page->messages) {
     PeekedMessage message;
     message.receive_count = static_cast<int>(scanned.lease.receives);
-    if (scanned.lease.first_receive_ms != 0) message.first_received_at = absl::FromUnixMillis(scanned.lease.first_receive_ms);
+    if (scanned.lease.first_receive_ms != 0)
+      message.first_received_at = absl::FromUnixMillis(scanned.lease.first_receive_ms);
     if (scanned.lease.visible_at_ms > engine_->SteadyWallMs(now_ns)) {
       message.state = MessageState::kInFlight;
       message.visible_at = absl::FromUnixMillis(scanned.lease.visible_at_ms);
@@ -292,8 +311,8 @@ absl::StatusOr<std::vector<PeekedMessage>> StandardQueue::Peek(const PeekOptions
     messages.push_back(std::move(message));
   }
   if (messages.size() < max && delayed_shown_.load() > 0) {
-    absl::StatusOr<std::vector<storage::DelayedRow>> rows =
-        engine_->store->ScanDelayed(id_, std::numeric_limits<int64_t>::max(), max - messages.size(), kSweepBytes);
+    absl::StatusOr<std::vector<storage::DelayedRow>> rows = engine_->store->ScanDelayed(
+        id_, std::numeric_limits<int64_t>::max(), max - messages.size(), kSweepBytes);
     if (!rows.ok()) return rows.status();
     for (const storage::DelayedRow& row : *rows) {
       PeekedMessage message;

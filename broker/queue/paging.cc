@@ -1,4 +1,5 @@
-// What lies on disk and when it comes to memory: pages of a spilled queue, delayed messages that are due.
+// What lies on disk and when it comes to memory: pages of a spilled queue, delayed messages that
+// are due.
 
 #include <algorithm>
 #include <utility>
@@ -14,7 +15,8 @@ namespace {
 
 constexpr size_t kPageMessages = 2048;
 constexpr size_t kPageBytes = 4 << 20;
-// What a page that reached the end may still read inside the turn, to become RESIDENT while senders go on.
+// What a page that reached the end may still read inside the turn, to become RESIDENT while senders
+// go on.
 constexpr size_t kCatchUpMessages = 1024;
 constexpr size_t kCatchUpBytes = 1 << 20;
 // Delayed messages that enter the queue in one operation.
@@ -26,8 +28,10 @@ constexpr size_t kReleaseBytes = 1 << 20;
 void StandardQueue::RequestPageIfLow() {
   if (!spilled_.load(std::memory_order_acquire)) return;
   const int64_t ready = ready_count_.load(std::memory_order_relaxed);
-  const bool low = ready <= 0 || (ready < kWindowMessages / 2 && ready_bytes_.load(std::memory_order_relaxed) < kWindowBytes / 2 &&
-                                  engine_->window_bytes.load(std::memory_order_relaxed) < engine_->window_limit_bytes);
+  const bool low = ready <= 0 || (ready < kWindowMessages / 2 &&
+                                  ready_bytes_.load(std::memory_order_relaxed) < kWindowBytes / 2 &&
+                                  engine_->window_bytes.load(std::memory_order_relaxed) <
+                                      engine_->window_limit_bytes);
   if (low && !page_requested_.exchange(true)) engine_->request_page(shared_from_this());
 }
 
@@ -35,17 +39,23 @@ std::vector<StandardQueue::Arrival> StandardQueue::ToArrivals(const storage::Pag
   std::vector<Arrival> arrivals;
   arrivals.reserve(page.messages.size());
   for (const storage::ScannedMessage& message : page.messages) {
-    arrivals.push_back({message.ref.sequence, Payload::Copy(message.record), message.ref, message.lease,
-                        message.ref.sequence.value() < first_sequence_of_boot_});
+    arrivals.push_back({message.ref.sequence, Payload::Copy(message.record), message.ref,
+                        message.lease, message.ref.sequence.value() < first_sequence_of_boot_});
   }
   return arrivals;
 }
 
-// Installs a page that was read beside the committer, unless something overtook it: a purge or the removal of a message on disk begins a new epoch.
+// Installs a page that was read beside the committer, unless something overtook it: a purge or the
+// removal of a message on disk begins a new epoch.
 class InstallPageOp final : public commit::Operation {
  public:
-  InstallPageOp(std::shared_ptr<StandardQueue> queue, Sequence from, uint64_t epoch, absl::StatusOr<storage::Page> page)
-      : Operation(queue->durability(), 0), queue_(std::move(queue)), from_(from), epoch_(epoch), page_(std::move(page)) {
+  InstallPageOp(std::shared_ptr<StandardQueue> queue, Sequence from, uint64_t epoch,
+                absl::StatusOr<storage::Page> page)
+      : Operation(queue->durability(), 0),
+        queue_(std::move(queue)),
+        from_(from),
+        epoch_(epoch),
+        page_(std::move(page)) {
     if (page_.ok()) arrivals_ = queue_->ToArrivals(*page_);
   }
   ~InstallPageOp() override {
@@ -59,7 +69,9 @@ class InstallPageOp final : public commit::Operation {
 
   void Publish() override {
     StandardQueue& queue = *queue_;
-    if (queue.dropped_ || epoch_ != queue.page_epoch_ || from_ != queue.cursor_ || !queue.spilled_.load()) return;
+    if (queue.dropped_ || epoch_ != queue.page_epoch_ || from_ != queue.cursor_ ||
+        !queue.spilled_.load())
+      return;
     queue.Admit(absl::MakeSpan(arrivals_), now_ns_);
     arrivals_.clear();
     queue.cursor_ = page_->next;
@@ -82,15 +94,16 @@ class InstallPageOp final : public commit::Operation {
   }
 
  private:
-  // The store holds everything published so far: read the rest, and if that is little, nothing of the queue is on disk only any more. What this turn
-  // publishes later finds the queue RESIDENT.
+  // The store holds everything published so far: read the rest, and if that is little, nothing of
+  // the queue is on disk only any more. What this turn publishes later finds the queue RESIDENT.
   void CatchUp() {
     StandardQueue& queue = *queue_;
     storage::ScanLimits limits;
     limits.max_messages = kCatchUpMessages;
     limits.max_bytes = kCatchUpBytes;
     limits.end = queue.published_next_;
-    const absl::StatusOr<storage::Page> rest = queue.engine_->store->Scan(queue.id_, queue.cursor_, limits);
+    const absl::StatusOr<storage::Page> rest =
+        queue.engine_->store->Scan(queue.id_, queue.cursor_, limits);
     if (!rest.ok()) return;  // The next page request meets the same error and reports it.
     std::vector<StandardQueue::Arrival> arrivals = queue.ToArrivals(*rest);
     queue.Admit(absl::MakeSpan(arrivals), now_ns_);
@@ -115,15 +128,18 @@ void StandardQueue::ReadPage() {
   storage::ScanLimits limits;
   limits.max_messages = kPageMessages;
   limits.max_bytes = kPageBytes;
-  // Not beyond what is published: a message that is stored but not yet acknowledged must not be seen (I1).
+  // Not beyond what is published: a message that is stored but not yet acknowledged must not be
+  // seen (I1).
   limits.end = Sequence(published_shown_.load());
-  engine_->log->Submit(new InstallPageOp(shared_from_this(), from, epoch, engine_->store->Scan(id_, from, limits)));
+  engine_->log->Submit(
+      new InstallPageOp(shared_from_this(), from, epoch, engine_->store->Scan(id_, from, limits)));
 }
 
 // ---- Delayed messages ----
 
-// Moves the delayed messages that are due into the queue, with fresh sequences. Not synced on its own account: after a crash the rows are due again, and
-// whatever was done with the messages is in the log behind the move.
+// Moves the delayed messages that are due into the queue, with fresh sequences. Not synced on its
+// own account: after a crash the rows are due again, and whatever was done with the messages is in
+// the log behind the move.
 class ReleaseDelayedOp final : public commit::Operation {
  public:
   explicit ReleaseDelayedOp(std::shared_ptr<StandardQueue> queue)
@@ -136,10 +152,11 @@ class ReleaseDelayedOp final : public commit::Operation {
 
   absl::Status Prepare(commit::Turn& turn) override {
     StandardQueue& queue = *queue_;
-    if (queue.dropped_ || queue.releasing_ || queue.unpublished_purges_ > 0) return absl::OkStatus();
+    if (queue.dropped_ || queue.releasing_ || queue.unpublished_purges_ > 0)
+      return absl::OkStatus();
     now_ns_ = turn.mono_ns();
-    const absl::StatusOr<std::vector<storage::DelayedRow>> rows =
-        queue.engine_->store->ScanDelayed(queue.id_, queue.engine_->SteadyWallMs(now_ns_), kReleaseMessages, kReleaseBytes);
+    const absl::StatusOr<std::vector<storage::DelayedRow>> rows = queue.engine_->store->ScanDelayed(
+        queue.id_, queue.engine_->SteadyWallMs(now_ns_), kReleaseMessages, kReleaseBytes);
     if (!rows.ok()) return rows.status();
     if (rows->empty()) return absl::OkStatus();
     releasing_ = queue.releasing_ = true;
@@ -150,7 +167,8 @@ class ReleaseDelayedOp final : public commit::Operation {
       arrival.sequence = Sequence(queue.counters_.next_sequence++);
       arrival.payload = Payload::Copy(row.record);
       turn.batch().Add(Batch::DeleteDelayed{queue.id_, row.due_ms, row.id});
-      turn.batch().Add(Batch::Append{queue.id_, arrival.sequence, arrival.payload->record(), &arrival.ref});
+      turn.batch().Add(
+          Batch::Append{queue.id_, arrival.sequence, arrival.payload->record(), &arrival.ref});
     }
     queue.counters_.delayed -= rows->size();
     turn.Touch(&queue);

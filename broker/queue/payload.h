@@ -14,12 +14,15 @@
 
 namespace barista::internal {
 
-// The encoded record of one message in memory, reference-counted: shared by the slot that keeps it, the batch that stores it and the
-// received messages that show it. Immutable after Create, so readers need no lock.
+// The encoded record of one message in memory, reference-counted: shared by the slot that keeps it,
+// the batch that stores it and the received messages that show it. Immutable after Create, so
+// readers need no lock.
 class Payload {
  public:
   // Room for `bytes` with one reference, to be filled by the caller.
-  static Payload* Create(size_t bytes) { return new (std::malloc(sizeof(Payload) + bytes)) Payload(bytes); }
+  static Payload* Create(size_t bytes) {
+    return new (std::malloc(sizeof(Payload) + bytes)) Payload(bytes);
+  }
   static Payload* Copy(absl::string_view record) {
     Payload* payload = Create(record.size());
     std::memcpy(payload->data(), record.data(), record.size());
@@ -31,7 +34,8 @@ class Payload {
     return payload;
   }
 
-  // references_: relaxed to add (the caller has one already); the last to drop acquires what the others released before theirs.
+  // references_: relaxed to add (the caller has one already); the last to drop acquires what the
+  // others released before theirs.
   void Ref() { references_.fetch_add(1, std::memory_order_relaxed); }
   void Unref() {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
@@ -40,7 +44,9 @@ class Payload {
     }
   }
 
-  absl::string_view record() const { return absl::string_view(const_cast<Payload*>(this)->data(), bytes_); }
+  absl::string_view record() const {
+    return absl::string_view(const_cast<Payload*>(this)->data(), bytes_);
+  }
   // The fixed parts, without decoding the rest (message_record.h).
   int64_t sent_ms() const { return Field<int64_t>(16); }
   MessageId message_id() const {
@@ -51,7 +57,8 @@ class Payload {
   // Whether there may be optional fields (group id, sender, count before a move …).
   bool has_fields() const { return Field<uint32_t>(4) != 0; }
   absl::string_view body() const {
-    return record().substr(storage::kMessageRecordHeaderBytes + Field<uint32_t>(4) + Field<uint32_t>(8));
+    return record().substr(storage::kMessageRecordHeaderBytes + Field<uint32_t>(4) +
+                           Field<uint32_t>(8));
   }
   char* data() { return reinterpret_cast<char*>(this) + sizeof(Payload); }
   size_t bytes() const { return bytes_; }

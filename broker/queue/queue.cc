@@ -13,23 +13,30 @@ namespace {
 using internal::QueueState;
 
 // One status for every entry of a batch that was refused whole.
-std::vector<absl::Status> Repeat(const absl::Status& status, size_t n) { return std::vector<absl::Status>(n == 0 ? 1 : n, status); }
+std::vector<absl::Status> Repeat(const absl::Status& status, size_t n) {
+  return std::vector<absl::Status>(n == 0 ? 1 : n, status);
+}
 
 }  // namespace
 
 const std::string& Queue::name() const { return state_->name(); }
 
-std::vector<absl::StatusOr<SendResult>> Queue::SendBatch(absl::Span<const OutgoingMessage> messages) {
+std::vector<absl::StatusOr<SendResult>> Queue::SendBatch(
+    absl::Span<const OutgoingMessage> messages) {
   std::vector<absl::StatusOr<SendResult>> results;
   if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) {
     results.assign(messages.empty() ? 1 : messages.size(), status);
     return results;
   }
-  state_->SendBatch(messages, QueueState::Wait::kYes, [&results](std::vector<absl::StatusOr<SendResult>> r) { results = std::move(r); });
+  state_->SendBatch(
+      messages, QueueState::Wait::kYes,
+      [&results](std::vector<absl::StatusOr<SendResult>> r) { results = std::move(r); });
   return results;
 }
 
-absl::StatusOr<SendResult> Queue::Send(const OutgoingMessage& message) { return SendBatch(absl::MakeConstSpan(&message, 1)).front(); }
+absl::StatusOr<SendResult> Queue::Send(const OutgoingMessage& message) {
+  return SendBatch(absl::MakeConstSpan(&message, 1)).front();
+}
 
 void Queue::SendBatchAsync(absl::Span<const OutgoingMessage> messages, SendCallback done) {
   state_->SendBatch(messages, QueueState::Wait::kNo, std::move(done));
@@ -40,29 +47,40 @@ absl::StatusOr<std::vector<ReceivedMessage>> Queue::Receive(const ReceiveOptions
   return state_->Receive(options);
 }
 
-std::shared_ptr<PendingReceive> Queue::ReceiveAsync(const ReceiveOptions& options, ReceiveCallback done) {
+std::shared_ptr<PendingReceive> Queue::ReceiveAsync(const ReceiveOptions& options,
+                                                    ReceiveCallback done) {
   return state_->ReceiveAsync(options, std::move(done));
 }
 
-void Queue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) { state_->ReturnUndelivered(handles); }
+void Queue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) {
+  state_->ReturnUndelivered(handles);
+}
 
 std::vector<absl::Status> Queue::DeleteBatch(absl::Span<const ReceiptHandle> handles) {
-  if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return Repeat(status, handles.size());
+  if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok())
+    return Repeat(status, handles.size());
   std::vector<absl::Status> statuses;
-  state_->DeleteBatch(handles, QueueState::Wait::kYes, [&statuses](std::vector<absl::Status> s) { statuses = std::move(s); });
+  state_->DeleteBatch(handles, QueueState::Wait::kYes,
+                      [&statuses](std::vector<absl::Status> s) { statuses = std::move(s); });
   return statuses;
 }
 
-absl::Status Queue::Delete(const ReceiptHandle& handle) { return DeleteBatch(absl::MakeConstSpan(&handle, 1)).front(); }
+absl::Status Queue::Delete(const ReceiptHandle& handle) {
+  return DeleteBatch(absl::MakeConstSpan(&handle, 1)).front();
+}
 
 void Queue::DeleteBatchAsync(absl::Span<const ReceiptHandle> handles, StatusesCallback done) {
   state_->DeleteBatch(handles, QueueState::Wait::kNo, std::move(done));
 }
 
-std::vector<absl::Status> Queue::ChangeMessageVisibilityBatch(absl::Span<const VisibilityChange> changes) {
-  if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return Repeat(status, changes.size());
+std::vector<absl::Status> Queue::ChangeMessageVisibilityBatch(
+    absl::Span<const VisibilityChange> changes) {
+  if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok())
+    return Repeat(status, changes.size());
   std::vector<absl::Status> statuses;
-  state_->ChangeVisibilityBatch(changes, QueueState::Wait::kYes, [&statuses](std::vector<absl::Status> s) { statuses = std::move(s); });
+  state_->ChangeVisibilityBatch(
+      changes, QueueState::Wait::kYes,
+      [&statuses](std::vector<absl::Status> s) { statuses = std::move(s); });
   return statuses;
 }
 
@@ -71,7 +89,8 @@ absl::Status Queue::ChangeMessageVisibility(const ReceiptHandle& handle, absl::D
   return ChangeMessageVisibilityBatch(absl::MakeConstSpan(&change, 1)).front();
 }
 
-void Queue::ChangeMessageVisibilityBatchAsync(absl::Span<const VisibilityChange> changes, StatusesCallback done) {
+void Queue::ChangeMessageVisibilityBatchAsync(absl::Span<const VisibilityChange> changes,
+                                              StatusesCallback done) {
   state_->ChangeVisibilityBatch(changes, QueueState::Wait::kNo, std::move(done));
 }
 
@@ -79,7 +98,9 @@ absl::Status Queue::Purge() {
   if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return status;
   return state_->Purge();
 }
-absl::StatusOr<std::vector<PeekedMessage>> Queue::Peek(const PeekOptions& options) { return state_->Peek(options); }
+absl::StatusOr<std::vector<PeekedMessage>> Queue::Peek(const PeekOptions& options) {
+  return state_->Peek(options);
+}
 absl::StatusOr<QueueDescription> Queue::Describe() { return state_->Describe(); }
 
 absl::Status Queue::SetAttributes(const QueueAttributes& attributes) {

@@ -6,7 +6,8 @@
 namespace barista::internal {
 namespace {
 
-// The bytes of a handle: six fields and the hash of them. In memory of clients only, so host byte order will do.
+// The bytes of a handle: six fields and the hash of them. In memory of clients only, so host byte
+// order will do.
 struct Layout {
   uint32_t boot;
   uint32_t queue;

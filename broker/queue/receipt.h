@@ -11,7 +11,8 @@
 
 namespace barista::internal {
 
-// What a receipt handle says: which receive of which message, and where the message lies in memory while this boot lasts.
+// What a receipt handle says: which receive of which message, and where the message lies in memory
+// while this boot lasts.
 struct Receipt {
   uint32_t boot = 0;
   QueueId queue;

@@ -18,8 +18,10 @@ bool ReceiveCall::Run() {
     StandardQueue::Taken taken;
     queue.Take(max_messages_, visibility_ns_, &taken);
     if (taken.must_commit) {
-      std::shared_ptr<StandardQueue> target = taken.exhausted.empty() ? nullptr : queue.DeadLetterQueue();
-      queue.engine_->log->Submit(new ReceiveOp(queue_, std::move(target), std::move(taken), shared_from_this()));
+      std::shared_ptr<StandardQueue> target =
+          taken.exhausted.empty() ? nullptr : queue.DeadLetterQueue();
+      queue.engine_->log->Submit(
+          new ReceiveOp(queue_, std::move(target), std::move(taken), shared_from_this()));
       return true;
     }
     if (!taken.messages.empty()) {
@@ -28,7 +30,8 @@ bool ReceiveCall::Run() {
     }
     if (deadline_ns_ == 0 && taken.over_limit) {
       Finish(MakeError(absl::StatusCode::kResourceExhausted,
-                       "Too many messages have been received without being deleted.\nPlease delete your received messages or let them "
+                       "Too many messages have been received without being deleted.\nPlease delete "
+                       "your received messages or let them "
                        "timeout before receiving more.",
                        {.reason = "OverLimit",
                         .field = "MaximumInFlightMessages",

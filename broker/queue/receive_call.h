@@ -13,24 +13,27 @@
 
 namespace barista::internal {
 
-// A receive that could not be answered at once: it waits in the queue's list, and whoever makes messages visible runs it again. No thread waits with
-// it. Thread-safe.
+// A receive that could not be answered at once: it waits in the queue's list, and whoever makes
+// messages visible runs it again. No thread waits with it. Thread-safe.
 //
-//   RUNNING --nothing there--> PARKED --woken--> RUNNING ... --> DONE (callback called, exactly once)
+//   RUNNING --nothing there--> PARKED --woken--> RUNNING ... --> DONE (callback called, exactly
+//   once)
 //
-// Cancel and timeout finish a parked call at once; of a running one they are remembered and take effect when it would park.
+// Cancel and timeout finish a parked call at once; of a running one they are remembered and take
+// effect when it would park.
 class ReceiveCall final : public PendingReceive, public std::enable_shared_from_this<ReceiveCall> {
  public:
   // `deadline_ns`: monotonic time until which to wait for messages; 0: do not.
-  ReceiveCall(std::shared_ptr<StandardQueue> queue, int max_messages, int64_t visibility_ns, int64_t deadline_ns,
-              Queue::ReceiveCallback done)
+  ReceiveCall(std::shared_ptr<StandardQueue> queue, int max_messages, int64_t visibility_ns,
+              int64_t deadline_ns, Queue::ReceiveCallback done)
       : queue_(std::move(queue)),
         max_messages_(max_messages),
         visibility_ns_(visibility_ns),
         deadline_ns_(deadline_ns),
         callback_(std::move(done)) {}
 
-  // One attempt, by the thread that owns the RUNNING call. True if the call is done or went to the commit log; false if it parked.
+  // One attempt, by the thread that owns the RUNNING call. True if the call is done or went to the
+  // commit log; false if it parked.
   bool Run();
   // Goes on after the attempt's operation: `status` of the commit, `messages` to deliver.
   void Committed(const absl::Status& status, StandardQueue::Taken taken);

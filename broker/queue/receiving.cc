@@ -19,7 +19,8 @@ using core::Word;
 // Returns the messages of one receive call to the queue when their visibility timeout is over.
 class VisibilityTimer final : public core::TimerNode {
  public:
-  VisibilityTimer(std::shared_ptr<StandardQueue> queue, absl::Span<const MsgId> ids) : queue_(std::move(queue)), ids_(ids.begin(), ids.end()) {}
+  VisibilityTimer(std::shared_ptr<StandardQueue> queue, absl::Span<const MsgId> ids)
+      : queue_(std::move(queue)), ids_(ids.begin(), ids.end()) {}
 
   int64_t Fire(int64_t now_ns) override {
     int64_t next_ns = core::kNever;
@@ -28,21 +29,25 @@ class VisibilityTimer final : public core::TimerNode {
       if (queue_->MakeReady(id, false, now_ns)) {
         any = true;
       } else if (InFlight(id)) {
-        next_ns = std::min(next_ns, queue_->engine_->slab.At(id).visible_at_ns.load(std::memory_order_relaxed));
+        next_ns = std::min(
+            next_ns, queue_->engine_->slab.At(id).visible_at_ns.load(std::memory_order_relaxed));
       }
     }
     if (any) queue_->WakeReceives();
     return next_ns;
   }
 
-  bool Dead() const override { return std::none_of(ids_.begin(), ids_.end(), [&](MsgId id) { return InFlight(id); }); }
+  bool Dead() const override {
+    return std::none_of(ids_.begin(), ids_.end(), [&](MsgId id) { return InFlight(id); });
+  }
 
  private:
   bool InFlight(MsgId id) const {
     const Word word(queue_->engine_->slab.At(id).word.load(std::memory_order_acquire));
     // A message that is being deleted may come back, if its commit is refused.
     return word.generation() == id.generation() &&
-           (word.state() == State::kInFlight || word.state() == State::kDeleting || word.state() == State::kMoving);
+           (word.state() == State::kInFlight || word.state() == State::kDeleting ||
+            word.state() == State::kMoving);
   }
 
   const std::shared_ptr<StandardQueue> queue_;
@@ -55,7 +60,8 @@ void StandardQueue::ArmVisibility(absl::Span<const MsgId> ids, int64_t deadline_
 
 void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) {
   const int64_t now_ns = engine_->MonoNs();
-  // Reserved before anything is taken, given back at the end: the limit holds under any number of receivers.
+  // Reserved before anything is taken, given back at the end: the limit holds under any number of
+  // receivers.
   const int64_t limit = max_in_flight_.load(std::memory_order_relaxed);
   int64_t reserved = std::min<int64_t>(max_messages, limit);
   const int64_t over = in_flight_.fetch_add(reserved) + reserved - limit;
@@ -73,8 +79,9 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
   const uint32_t max_receives = max_receive_count_.load(std::memory_order_relaxed);
   const bool dead_letters = max_receives > 0 && DeadLetterQueue() != nullptr;
   // Returned messages come first one time in four, and always while they are many.
-  const bool returned_first = polls_.fetch_add(1, std::memory_order_relaxed) % 4 == 0 ||
-                              returned_.ApproximateSize() > static_cast<size_t>(kWindowMessages / 2);
+  const bool returned_first =
+      polls_.fetch_add(1, std::memory_order_relaxed) % 4 == 0 ||
+      returned_.ApproximateSize() > static_cast<size_t>(kWindowMessages / 2);
   core::Lane& first = returned_first ? returned_ : ready_;
   core::Lane& second = returned_first ? ready_ : returned_;
 
@@ -95,7 +102,8 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
       bool won = false;
       while (!won && word.generation() == id.generation() && word.state() == State::kReady) {
         exhausted = dead_letters && word.receives() >= max_receives;
-        mine = exhausted ? word.With(State::kMoving) : word.With(State::kInFlight).WithReceives(word.receives() + 1).Locked();
+        mine = exhausted ? word.With(State::kMoving)
+                         : word.With(State::kInFlight).WithReceives(word.receives() + 1).Locked();
         if (!exhausted) slot.visible_at_ns.store(now_ns + visibility_ns, std::memory_order_relaxed);
         won = Transition(slot, &word, mine);
       }
@@ -128,17 +136,20 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
       message.sent_at = absl::FromUnixMillis(payload->sent_ms());
       message.receive_count = static_cast<int>(mine.receives() + BaseReceives(*payload));
       message.first_received_at = absl::FromUnixMillis(first_receive_ms);
-      message.receipt_handle = SealReceipt({engine_->boot, id_, sequence, id, mine.receives()}, engine_->receipt_key);
+      message.receipt_handle =
+          SealReceipt({engine_->boot, id_, sequence, id, mine.receives()}, engine_->receipt_key);
       taken->ids.push_back(id);
     }
   }
   if (ready_messages > 0) CountReady(-ready_messages, -ready_bytes);
-  if (const int64_t unused = reserved - static_cast<int64_t>(taken->ids.size()); unused > 0) in_flight_.fetch_sub(unused);
+  if (const int64_t unused = reserved - static_cast<int64_t>(taken->ids.size()); unused > 0)
+    in_flight_.fetch_sub(unused);
   if (!expired.empty()) Expire(std::move(expired));
   RequestPageIfLow();
   engine_->received.fetch_add(taken->ids.size(), std::memory_order_relaxed);
 
-  taken->must_commit = !taken->exhausted.empty() || (max_receives > 0 && durable() && !taken->ids.empty());
+  taken->must_commit =
+      !taken->exhausted.empty() || (max_receives > 0 && durable() && !taken->ids.empty());
   if (taken->ids.empty()) return;
   if (visibility_ns == 0) {
     bool any = false;
@@ -148,7 +159,8 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
   }
   ArmVisibility(taken->ids, now_ns + visibility_ns);
   if (durable() && !taken->must_commit) {
-    engine_->log->SubmitLazy(new LeaseOp(shared_from_this(), taken->ids, /*in_flight_only=*/true, nullptr));
+    engine_->log->SubmitLazy(
+        new LeaseOp(shared_from_this(), taken->ids, /*in_flight_only=*/true, nullptr));
   }
 }
 
@@ -163,7 +175,9 @@ void StandardQueue::Untake(MsgId id, uint32_t receives) {
   Word word = LoadUnlocked(slot);
   int64_t bytes;
   do {
-    if (word.generation() != id.generation() || word.state() != State::kInFlight || word.receives() != receives) return;
+    if (word.generation() != id.generation() || word.state() != State::kInFlight ||
+        word.receives() != receives)
+      return;
     bytes = slot.payload_bytes.load(std::memory_order_relaxed);
   } while (!Transition(slot, &word, word.With(State::kReady).WithReceives(receives - 1)));
   in_flight_.fetch_sub(1);
@@ -174,40 +188,51 @@ void StandardQueue::Untake(MsgId id, uint32_t receives) {
 absl::StatusOr<std::vector<ReceivedMessage>> StandardQueue::Receive(const ReceiveOptions& options) {
   if (absl::Status status = CheckOpen(); !status.ok()) return status;
   if (absl::Status status = ValidateReceive(options); !status.ok()) return status;
-  // The common case needs no ReceiveCall: messages are there, and nothing has to be committed first.
+  // The common case needs no ReceiveCall: messages are there, and nothing has to be committed
+  // first.
   if (max_receive_count_.load(std::memory_order_relaxed) == 0) {
     Taken taken;
     Take(options.max_messages,
-         options.visibility_timeout.has_value() ? absl::ToInt64Nanoseconds(*options.visibility_timeout) : visibility_ns_.load(), &taken);
+         options.visibility_timeout.has_value()
+             ? absl::ToInt64Nanoseconds(*options.visibility_timeout)
+             : visibility_ns_.load(),
+         &taken);
     if (!taken.messages.empty()) return std::move(taken.messages);
   }
   Notification finished;
   absl::StatusOr<std::vector<ReceivedMessage>> result;
-  std::shared_ptr<PendingReceive> call = ReceiveAsync(options, [&](absl::StatusOr<std::vector<ReceivedMessage>> r) {
-    result = std::move(r);
-    finished.Notify();
-  });
+  std::shared_ptr<PendingReceive> call =
+      ReceiveAsync(options, [&](absl::StatusOr<std::vector<ReceivedMessage>> r) {
+        result = std::move(r);
+        finished.Notify();
+      });
   if (engine_->options.manual) {
     // Time stands still while we wait: what is not there when all work is done will not come.
     while (!finished.HasBeenNotified()) {
-      if (!engine_->run_once() && !finished.HasBeenNotified()) static_cast<ReceiveCall*>(call.get())->End(absl::OkStatus());
+      if (!engine_->run_once() && !finished.HasBeenNotified())
+        static_cast<ReceiveCall*>(call.get())->End(absl::OkStatus());
     }
   }
   finished.Wait();
   return result;
 }
 
-std::shared_ptr<PendingReceive> StandardQueue::ReceiveAsync(const ReceiveOptions& options, Queue::ReceiveCallback done) {
-  const int64_t wait_ns = options.wait.has_value() ? absl::ToInt64Nanoseconds(*options.wait) : wait_ns_.load(std::memory_order_relaxed);
-  const int64_t visibility_ns = options.visibility_timeout.has_value() ? absl::ToInt64Nanoseconds(*options.visibility_timeout)
-                                                                       : visibility_ns_.load(std::memory_order_relaxed);
+std::shared_ptr<PendingReceive> StandardQueue::ReceiveAsync(const ReceiveOptions& options,
+                                                            Queue::ReceiveCallback done) {
+  const int64_t wait_ns = options.wait.has_value() ? absl::ToInt64Nanoseconds(*options.wait)
+                                                   : wait_ns_.load(std::memory_order_relaxed);
+  const int64_t visibility_ns = options.visibility_timeout.has_value()
+                                    ? absl::ToInt64Nanoseconds(*options.visibility_timeout)
+                                    : visibility_ns_.load(std::memory_order_relaxed);
   const int64_t deadline_ns = wait_ns > 0 ? engine_->MonoNs() + wait_ns : 0;
-  auto call = std::make_shared<ReceiveCall>(shared_from_this(), options.max_messages, visibility_ns, deadline_ns, std::move(done));
+  auto call = std::make_shared<ReceiveCall>(shared_from_this(), options.max_messages, visibility_ns,
+                                            deadline_ns, std::move(done));
   if (absl::Status status = ValidateReceive(options); !status.ok()) {
     call->Finish(status);
     return call;
   }
-  if (!call->Run() && deadline_ns != 0) engine_->timer->Arm(deadline_ns, std::make_unique<ReceiveTimeout>(call));
+  if (!call->Run() && deadline_ns != 0)
+    engine_->timer->Arm(deadline_ns, std::make_unique<ReceiveTimeout>(call));
   // Close may have passed the list of parked receives before this one entered it.
   if (absl::Status status = CheckOpen(); !status.ok()) call->End(status);
   return call;
@@ -217,13 +242,16 @@ void StandardQueue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) {
   std::vector<MsgId> leased;
   for (const ReceiptHandle& handle : handles) {
     const absl::StatusOr<Receipt> receipt = Open(handle);
-    if (!receipt.ok() || receipt->boot != engine_->boot || !engine_->slab.Contains(receipt->message)) continue;
+    if (!receipt.ok() || receipt->boot != engine_->boot ||
+        !engine_->slab.Contains(receipt->message))
+      continue;
     Untake(receipt->message, receipt->receives);
     leased.push_back(receipt->message);
   }
   if (leased.empty()) return;
   if (durable() && max_receive_count_.load() > 0) {
-    engine_->log->Submit(new LeaseOp(shared_from_this(), std::move(leased), /*in_flight_only=*/false, nullptr));
+    engine_->log->Submit(
+        new LeaseOp(shared_from_this(), std::move(leased), /*in_flight_only=*/false, nullptr));
   }
   WakeReceives();
 }
@@ -261,10 +289,12 @@ void StandardQueue::WakePageWaiters() {
 
 // ---- ReceiveOp ----
 
-// A move is published in the order of its target's sends, so it takes the target's durability, which is at least the source's.
-ReceiveOp::ReceiveOp(std::shared_ptr<StandardQueue> queue, std::shared_ptr<StandardQueue> target, StandardQueue::Taken taken,
-                     std::shared_ptr<ReceiveCall> call)
-    : Operation(target == nullptr ? Durability::kOs : target->durability(), 128 * (taken.ids.size() + taken.exhausted.size())),
+// A move is published in the order of its target's sends, so it takes the target's durability,
+// which is at least the source's.
+ReceiveOp::ReceiveOp(std::shared_ptr<StandardQueue> queue, std::shared_ptr<StandardQueue> target,
+                     StandardQueue::Taken taken, std::shared_ptr<ReceiveCall> call)
+    : Operation(target == nullptr ? Durability::kOs : target->durability(),
+                128 * (taken.ids.size() + taken.exhausted.size())),
       queue_(std::move(queue)),
       target_(std::move(target)),
       taken_(std::move(taken)),
@@ -304,7 +334,8 @@ absl::Status ReceiveOp::Prepare(commit::Turn& turn) {
       if (target->durable()) {
         move.arrival.sequence = Sequence(target->counters_.next_sequence++);
         ++target->counters_.enqueued;
-        turn.batch().Add(storage::Batch::Append{target->id_, move.arrival.sequence, move.arrival.payload->record(), &move.arrival.ref});
+        turn.batch().Add(storage::Batch::Append{target->id_, move.arrival.sequence,
+                                                move.arrival.payload->record(), &move.arrival.ref});
       } else {
         move.arrival.sequence = Sequence(target->memory_sequence_.fetch_add(1));
       }
@@ -380,18 +411,23 @@ void LeaseOp::Complete(const absl::Status& status) {
   delete this;
 }
 
-bool StandardQueue::AddLease(commit::Turn& turn, MsgId id, bool in_flight_only, std::vector<storage::RecordRef>* refs) {
+bool StandardQueue::AddLease(commit::Turn& turn, MsgId id, bool in_flight_only,
+                             std::vector<storage::RecordRef>* refs) {
   Slot& slot = engine_->slab.At(id);
   const Word word = LoadUnlocked(slot);
-  if (word.generation() != id.generation() || slot.acked || slot.sequence.load(std::memory_order_relaxed) < counters_.purge_sequence) return false;
-  if (word.state() != State::kInFlight && (in_flight_only || word.state() != State::kReady)) return false;
+  if (word.generation() != id.generation() || slot.acked ||
+      slot.sequence.load(std::memory_order_relaxed) < counters_.purge_sequence)
+    return false;
+  if (word.state() != State::kInFlight && (in_flight_only || word.state() != State::kReady))
+    return false;
   storage::Lease lease;
   lease.receives = word.receives();
   lease.boot = engine_->boot;
   lease.first_receive_ms = slot.first_receive_ms.load(std::memory_order_relaxed);
   if (word.state() == State::kInFlight) {
     // + 1: rounded up.
-    lease.visible_at_ms = engine_->SteadyWallMs(slot.visible_at_ns.load(std::memory_order_relaxed)) + 1;
+    lease.visible_at_ms =
+        engine_->SteadyWallMs(slot.visible_at_ns.load(std::memory_order_relaxed)) + 1;
   }
   refs->push_back(RefOf(slot));
   turn.batch().Add(storage::Batch::SetLease{id_, &refs->back(), lease});

@@ -35,8 +35,8 @@ class SendOp final : public commit::Operation {
     storage::RecordRef ref;
   };
 
-  SendOp(std::shared_ptr<StandardQueue> queue, std::vector<absl::StatusOr<SendResult>> results, std::vector<Entry> entries, size_t bytes,
-         Queue::SendCallback done)
+  SendOp(std::shared_ptr<StandardQueue> queue, std::vector<absl::StatusOr<SendResult>> results,
+         std::vector<Entry> entries, size_t bytes, Queue::SendCallback done)
       : Operation(queue->durability(), bytes),
         queue_(std::move(queue)),
         results_(std::move(results)),
@@ -59,12 +59,15 @@ class SendOp final : public commit::Operation {
       entry.sequence = Sequence(counters.next_sequence++);
       ++counters.enqueued;
       if (entry.delay_ns > 0) {
-        const int64_t due_ms = steady_ms + CeilMs(entry.delay_ns) + 1;  // + 1: steady_ms is rounded down
+        const int64_t due_ms =
+            steady_ms + CeilMs(entry.delay_ns) + 1;  // + 1: steady_ms is rounded down
         first_due_ms_ = std::min(first_due_ms_, due_ms);
         ++counters.delayed;
-        turn.batch().Add(storage::Batch::PutDelayed{queue.id_, due_ms, entry.sequence.value(), entry.payload->record()});
+        turn.batch().Add(storage::Batch::PutDelayed{queue.id_, due_ms, entry.sequence.value(),
+                                                    entry.payload->record()});
       } else {
-        turn.batch().Add(storage::Batch::Append{queue.id_, entry.sequence, entry.payload->record(), &entry.ref});
+        turn.batch().Add(
+            storage::Batch::Append{queue.id_, entry.sequence, entry.payload->record(), &entry.ref});
       }
     }
     turn.Touch(&queue);
@@ -106,35 +109,45 @@ class SendOp final : public commit::Operation {
   int64_t first_due_ms_ = kNoDue;
 };
 
-void StandardQueue::SendBatch(absl::Span<const OutgoingMessage> messages, Wait wait, Queue::SendCallback done) {
+void StandardQueue::SendBatch(absl::Span<const OutgoingMessage> messages, Wait wait,
+                              Queue::SendCallback done) {
   const auto refuse = [&](const absl::Status& status) {
     done(std::vector<absl::StatusOr<SendResult>>(std::max<size_t>(messages.size(), 1), status));
   };
   if (absl::Status status = CheckOpen(); !status.ok()) return refuse(status);
   if (messages.empty()) {
-    return refuse(MakeError(absl::StatusCode::kInvalidArgument, "There should be at least one SendMessageBatchRequestEntry in the request.",
-                            {.reason = "EmptyBatchRequest", .field = "Entries", .value = "0", .limit = "1 to 1000 entries"}));
+    return refuse(
+        MakeError(absl::StatusCode::kInvalidArgument,
+                  "There should be at least one SendMessageBatchRequestEntry in the request.",
+                  {.reason = "EmptyBatchRequest",
+                   .field = "Entries",
+                   .value = "0",
+                   .limit = "1 to 1000 entries"}));
   }
   if (messages.size() > kMaxBatchEntries) {
-    return refuse(MakeError(absl::StatusCode::kInvalidArgument,
-                            absl::StrCat("Maximum number of entries per request are ", kMaxBatchEntries, ". You have sent ", messages.size(), "."),
-                            {.reason = "TooManyEntriesInBatchRequest",
-                             .field = "Entries",
-                             .value = absl::StrCat(messages.size()),
-                             .limit = absl::StrCat(kMaxBatchEntries)}));
+    return refuse(
+        MakeError(absl::StatusCode::kInvalidArgument,
+                  absl::StrCat("Maximum number of entries per request are ", kMaxBatchEntries,
+                               ". You have sent ", messages.size(), "."),
+                  {.reason = "TooManyEntriesInBatchRequest",
+                   .field = "Entries",
+                   .value = absl::StrCat(messages.size()),
+                   .limit = absl::StrCat(kMaxBatchEntries)}));
   }
   size_t batch_bytes = 0;
   for (const OutgoingMessage& message : messages) batch_bytes += MessageSize(message);
   if (messages.size() > 1 && batch_bytes > kMaxBatchBytes) {
     return refuse(MakeError(absl::StatusCode::kInvalidArgument,
-                            absl::StrCat("Batch requests cannot be longer than ", kMaxBatchBytes, " bytes. You have sent ", batch_bytes, " bytes."),
+                            absl::StrCat("Batch requests cannot be longer than ", kMaxBatchBytes,
+                                         " bytes. You have sent ", batch_bytes, " bytes."),
                             {.reason = "BatchRequestTooLong",
                              .field = "Entries",
                              .value = absl::StrCat(batch_bytes),
                              .limit = absl::StrCat(kMaxBatchBytes)}));
   }
 
-  const MessageRules rules{max_size_.load(std::memory_order_relaxed), body_charset_.load(std::memory_order_relaxed)};
+  const MessageRules rules{max_size_.load(std::memory_order_relaxed),
+                           body_charset_.load(std::memory_order_relaxed)};
   const int64_t sent_ms = engine_->WallMs();
   const int64_t queue_delay_ns = delay_ns_.load(std::memory_order_relaxed);
   std::vector<absl::StatusOr<SendResult>> results;
@@ -161,7 +174,8 @@ void StandardQueue::SendBatch(absl::Span<const OutgoingMessage> messages, Wait w
       record.attribute_count = static_cast<uint16_t>(message.attributes.size());
       record.attributes = attributes;
     }
-    const int64_t delay_ns = message.delay.has_value() ? absl::ToInt64Nanoseconds(*message.delay) : queue_delay_ns;
+    const int64_t delay_ns =
+        message.delay.has_value() ? absl::ToInt64Nanoseconds(*message.delay) : queue_delay_ns;
     Payload* payload = Payload::Encode(record);
     bytes += payload->bytes();
     entries.push_back({payload, delay_ns, results.size(), Sequence(0), {}});
@@ -180,13 +194,17 @@ void StandardQueue::SendBatch(absl::Span<const OutgoingMessage> messages, Wait w
       due_ns.push_back(entry.delay_ns == 0 ? 0 : engine_->MonoNs() + entry.delay_ns);
     }
     // The budget is checked before anything changes; a race may pass it by one batch.
-    if (engine_->memory_queue_bytes.load(std::memory_order_relaxed) + static_cast<int64_t>(bytes) > engine_->memory_queue_limit_bytes ||
+    if (engine_->memory_queue_bytes.load(std::memory_order_relaxed) + static_cast<int64_t>(bytes) >
+            engine_->memory_queue_limit_bytes ||
         !SendInMemory(payloads, due_ns)) {
-      const absl::Status status =
-          MakeError(absl::StatusCode::kResourceExhausted,
-                    absl::StrCat("queues of durability memory hold ", engine_->memory_queue_bytes.load(), " bytes; limit ",
-                                 engine_->memory_queue_limit_bytes, ": let consumers drain them or raise the memory limit"),
-                    {.reason = "MemoryFull", .field = "memory_limit", .limit = absl::StrCat(engine_->memory_queue_limit_bytes)});
+      const absl::Status status = MakeError(
+          absl::StatusCode::kResourceExhausted,
+          absl::StrCat("queues of durability memory hold ", engine_->memory_queue_bytes.load(),
+                       " bytes; limit ", engine_->memory_queue_limit_bytes,
+                       ": let consumers drain them or raise the memory limit"),
+          {.reason = "MemoryFull",
+           .field = "memory_limit",
+           .limit = absl::StrCat(engine_->memory_queue_limit_bytes)});
       for (SendOp::Entry& entry : entries) {
         entry.payload->Unref();
         results[entry.result] = status;
@@ -208,7 +226,8 @@ void StandardQueue::SendBatch(absl::Span<const OutgoingMessage> messages, Wait w
       finished.Notify();
     };
   }
-  SendOp* operation = new SendOp(shared_from_this(), std::move(results), std::move(entries), bytes, std::move(done));
+  SendOp* operation = new SendOp(shared_from_this(), std::move(results), std::move(entries), bytes,
+                                 std::move(done));
   if (absl::Status status = engine_->log->Reserve(operation, wait == Wait::kYes); !status.ok()) {
     operation->Complete(status);
     return;
@@ -234,7 +253,8 @@ class DelayTimer final : public core::TimerNode {
   const MsgId id_;
 };
 
-bool StandardQueue::SendInMemory(absl::Span<Payload* const> payloads, absl::Span<const int64_t> due_ns) {
+bool StandardQueue::SendInMemory(absl::Span<Payload* const> payloads,
+                                 absl::Span<const int64_t> due_ns) {
   absl::InlinedVector<MsgId, 16> ids(payloads.size());
   if (!engine_->slab.Allocate(absl::MakeSpan(ids))) return false;
   absl::InlinedVector<MsgId, 16> ready;
@@ -267,11 +287,14 @@ bool StandardQueue::SendInMemory(absl::Span<Payload* const> payloads, absl::Span
   CountReady(static_cast<int64_t>(ready.size()), ready_bytes);
   for (size_t i = 0; i < ids.size(); ++i) {
     const State state = due_ns[i] != 0 ? State::kDelayed : State::kReady;
-    engine_->slab.At(ids[i]).word.store(Word(ids[i].generation(), state, 0).bits(), std::memory_order_release);
-    if (state == State::kDelayed) engine_->timer->Arm(due_ns[i], std::make_unique<DelayTimer>(shared_from_this(), ids[i]));
+    engine_->slab.At(ids[i]).word.store(Word(ids[i].generation(), state, 0).bits(),
+                                        std::memory_order_release);
+    if (state == State::kDelayed)
+      engine_->timer->Arm(due_ns[i], std::make_unique<DelayTimer>(shared_from_this(), ids[i]));
   }
   ready_.Push(ready);
-  // The queue may have been deleted meanwhile: either its Drop has seen these slots, or this look sees the queue deleted.
+  // The queue may have been deleted meanwhile: either its Drop has seen these slots, or this look
+  // sees the queue deleted.
   if (deleted()) {
     for (MsgId id : ids) TryFree(id);
   }
@@ -283,8 +306,9 @@ void StandardQueue::AdmitNew(absl::Span<Arrival> arrivals, int64_t now_ns) {
   if (!spilled_.load(std::memory_order_relaxed)) {
     // Receivers only make more room meanwhile.
     int64_t messages = kWindowMessages - ready_count_.load(std::memory_order_relaxed);
-    int64_t bytes = std::min(kWindowBytes - ready_bytes_.load(std::memory_order_relaxed),
-                             engine_->window_limit_bytes - engine_->window_bytes.load(std::memory_order_relaxed));
+    int64_t bytes = std::min(
+        kWindowBytes - ready_bytes_.load(std::memory_order_relaxed),
+        engine_->window_limit_bytes - engine_->window_bytes.load(std::memory_order_relaxed));
     while (admitted < arrivals.size() && messages > 0 && bytes > 0) {
       --messages;
       bytes -= static_cast<int64_t>(arrivals[admitted++].payload->bytes());
@@ -312,7 +336,8 @@ void StandardQueue::Admit(absl::Span<Arrival> arrivals, int64_t now_ns) {
     engine_->slab.Allocate(absl::MakeSpan(&id, 1));
     Slot& slot = engine_->slab.At(id);
     const int64_t bytes = static_cast<int64_t>(arrival.payload->bytes());
-    const int64_t visible_at_ns = arrival.lease.visible_at_ms == 0 ? 0 : engine_->MonoAt(arrival.lease.visible_at_ms);
+    const int64_t visible_at_ns =
+        arrival.lease.visible_at_ms == 0 ? 0 : engine_->MonoAt(arrival.lease.visible_at_ms);
     const bool in_flight = visible_at_ns > now_ns;
     slot.sequence.store(arrival.sequence.value(), std::memory_order_relaxed);
     slot.payload = arrival.payload;
@@ -336,8 +361,10 @@ void StandardQueue::Admit(absl::Span<Arrival> arrivals, int64_t now_ns) {
       CountReady(1, bytes);
       ready.push_back(id);
     }
-    slot.word.store(Word(id.generation(), in_flight ? State::kInFlight : State::kReady, arrival.lease.receives).bits(),
-                    std::memory_order_release);
+    slot.word.store(
+        Word(id.generation(), in_flight ? State::kInFlight : State::kReady, arrival.lease.receives)
+            .bits(),
+        std::memory_order_release);
   }
   if (!leased.empty()) ArmVisibility(leased, next_lease_ns);
   ready_.Push(ready);

@@ -19,13 +19,18 @@ using core::Word;
 namespace {
 
 absl::Status BatchIsEmpty(absl::string_view what) {
-  return MakeError(absl::StatusCode::kInvalidArgument, absl::StrCat("There should be at least one ", what, " in the request."),
-                   {.reason = "EmptyBatchRequest", .field = "Entries", .value = "0", .limit = "1 to 1000 entries"});
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   absl::StrCat("There should be at least one ", what, " in the request."),
+                   {.reason = "EmptyBatchRequest",
+                    .field = "Entries",
+                    .value = "0",
+                    .limit = "1 to 1000 entries"});
 }
 
 absl::Status BatchIsTooLong(size_t entries) {
   return MakeError(absl::StatusCode::kInvalidArgument,
-                   absl::StrCat("Maximum number of entries per request are ", kMaxBatchEntries, ". You have sent ", entries, "."),
+                   absl::StrCat("Maximum number of entries per request are ", kMaxBatchEntries,
+                                ". You have sent ", entries, "."),
                    {.reason = "TooManyEntriesInBatchRequest",
                     .field = "Entries",
                     .value = absl::StrCat(entries),
@@ -38,8 +43,10 @@ absl::Status CheckBatch(size_t entries, absl::string_view what) {
 }
 
 absl::Status NotAvailable() {
-  return InvalidParameter("ReceiptHandle", "", "Message does not exist or is not available for visibility timeout change.",
-                          "the handle of a stored message");
+  return InvalidParameter(
+      "ReceiptHandle", "",
+      "Message does not exist or is not available for visibility timeout change.",
+      "the handle of a stored message");
 }
 
 }  // namespace
@@ -51,7 +58,8 @@ bool StandardQueue::Claim(MsgId id) {
   int64_t bytes;
   do {
     was = word.state();
-    if (word.generation() != id.generation() || (was != State::kReady && was != State::kInFlight)) return false;
+    if (word.generation() != id.generation() || (was != State::kReady && was != State::kInFlight))
+      return false;
     bytes = slot.payload_bytes.load(std::memory_order_relaxed);
   } while (!Transition(slot, &word, word.With(State::kDeleting)));
   if (was == State::kReady) {
@@ -68,8 +76,11 @@ void StandardQueue::Restore(MsgId id) {
   const int64_t now_ns = engine_->MonoNs();
   State to;
   do {
-    if (word.generation() != id.generation() || (word.state() != State::kDeleting && word.state() != State::kMoving)) return;
-    to = slot.visible_at_ns.load(std::memory_order_relaxed) > now_ns ? State::kInFlight : State::kReady;
+    if (word.generation() != id.generation() ||
+        (word.state() != State::kDeleting && word.state() != State::kMoving))
+      return;
+    to = slot.visible_at_ns.load(std::memory_order_relaxed) > now_ns ? State::kInFlight
+                                                                     : State::kReady;
     if (to == State::kReady) {
       CountReady(1, slot.payload_bytes.load(std::memory_order_relaxed));
     } else {
@@ -82,7 +93,8 @@ void StandardQueue::Restore(MsgId id) {
 bool StandardQueue::AckSlot(commit::Turn& turn, MsgId id) {
   Slot& slot = engine_->slab.At(id);
   const Word word = LoadUnlocked(slot);
-  if (word.generation() != id.generation() || word.state() == State::kFree || slot.acked) return false;
+  if (word.generation() != id.generation() || word.state() == State::kFree || slot.acked)
+    return false;
   if (!durable()) {
     slot.acked = true;
     return true;
@@ -98,9 +110,11 @@ bool StandardQueue::AckSlot(commit::Turn& turn, MsgId id) {
 }
 
 absl::StatusOr<std::optional<storage::Page>> StandardQueue::LookupOnDisk(Sequence sequence) {
-  const bool on_disk = spilled_.load(std::memory_order_relaxed) && sequence >= cursor_ && sequence < published_next_ &&
-                       sequence.value() >= counters_.purge_sequence && unpublished_purges_ == 0 &&
-                       std::find(disk_acks_.begin(), disk_acks_.end(), sequence.value()) == disk_acks_.end();
+  const bool on_disk =
+      spilled_.load(std::memory_order_relaxed) && sequence >= cursor_ &&
+      sequence < published_next_ && sequence.value() >= counters_.purge_sequence &&
+      unpublished_purges_ == 0 &&
+      std::find(disk_acks_.begin(), disk_acks_.end(), sequence.value()) == disk_acks_.end();
   if (!on_disk) return std::optional<storage::Page>();
   return engine_->store->Lookup(id_, sequence);
 }
@@ -125,7 +139,8 @@ absl::StatusOr<bool> StandardQueue::AckSequence(commit::Turn& turn, Sequence seq
 void StandardQueue::FreeAcked(absl::Span<const MsgId> ids) {
   for (MsgId id : ids) {
     const Slot& slot = engine_->slab.At(id);
-    if (slot.recovered && !recovered_.empty()) recovered_.erase(slot.sequence.load(std::memory_order_relaxed));
+    if (slot.recovered && !recovered_.empty())
+      recovered_.erase(slot.sequence.load(std::memory_order_relaxed));
     TryFree(id);
   }
 }
@@ -139,8 +154,8 @@ class DeleteOp final : public commit::Operation {
     size_t result = 0;
   };
 
-  DeleteOp(std::shared_ptr<StandardQueue> queue, std::vector<Entry> entries, std::vector<absl::Status> statuses, bool expired,
-           Queue::StatusesCallback done)
+  DeleteOp(std::shared_ptr<StandardQueue> queue, std::vector<Entry> entries,
+           std::vector<absl::Status> statuses, bool expired, Queue::StatusesCallback done)
       : Operation(queue->durability(), 32 * entries.size()),
         queue_(std::move(queue)),
         entries_(std::move(entries)),
@@ -176,7 +191,8 @@ class DeleteOp final : public commit::Operation {
     queue.FreeAcked(acked_);
     if (on_disk_ > 0) queue.disk_acks_.clear();
     queue.PublishCounters();
-    (expired_ ? queue.engine_->expired : queue.engine_->deleted).fetch_add(acked_.size() + on_disk_, std::memory_order_relaxed);
+    (expired_ ? queue.engine_->expired : queue.engine_->deleted)
+        .fetch_add(acked_.size() + on_disk_, std::memory_order_relaxed);
   }
 
   void Complete(const absl::Status& status) override {
@@ -202,7 +218,8 @@ class DeleteOp final : public commit::Operation {
   size_t on_disk_ = 0;
 };
 
-void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wait, Queue::StatusesCallback done) {
+void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wait,
+                                Queue::StatusesCallback done) {
   absl::Status whole = CheckOpen();
   if (whole.ok()) whole = CheckBatch(handles.size(), "DeleteMessageBatchRequestEntry");
   if (!whole.ok()) {
@@ -228,10 +245,11 @@ void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wa
       if (Claim(id) && TryFree(id)) ++freed;
       continue;
     }
-    // Whether or not this call wins the claim, it answers after the deletion is durable: an operation that finds the message acknowledged by an
-    // earlier one completes after that one.
+    // Whether or not this call wins the claim, it answers after the deletion is durable: an
+    // operation that finds the message acknowledged by an earlier one completes after that one.
     Claim(id);
-    if (Word(engine_->slab.At(id).word.load(std::memory_order_acquire)).generation() == id.generation()) {
+    if (Word(engine_->slab.At(id).word.load(std::memory_order_acquire)).generation() ==
+        id.generation()) {
       entries.push_back({id, receipt->sequence, i});
     }
   }
@@ -250,7 +268,9 @@ void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wa
       finished.Notify();
     };
   }
-  Submit(new DeleteOp(shared_from_this(), std::move(entries), std::move(statuses), /*expired=*/false, std::move(done)), wait, &finished);
+  Submit(new DeleteOp(shared_from_this(), std::move(entries), std::move(statuses),
+                      /*expired=*/false, std::move(done)),
+         wait, &finished);
 }
 
 void StandardQueue::Expire(std::vector<MsgId> ids) {
@@ -261,7 +281,8 @@ void StandardQueue::Expire(std::vector<MsgId> ids) {
   }
   std::vector<DeleteOp::Entry> entries;
   for (MsgId id : ids) entries.push_back({id, Sequence(0), 0});
-  engine_->log->Submit(new DeleteOp(shared_from_this(), std::move(entries), {}, /*expired=*/true, nullptr));
+  engine_->log->Submit(
+      new DeleteOp(shared_from_this(), std::move(entries), {}, /*expired=*/true, nullptr));
 }
 
 absl::Status StandardQueue::ChangeVisibility(MsgId id, int64_t timeout_ns, int64_t now_ns) {
@@ -271,7 +292,8 @@ absl::Status StandardQueue::ChangeVisibility(MsgId id, int64_t timeout_ns, int64
   int64_t before_ns = 0;
   do {
     was = word.state();
-    if (word.generation() != id.generation() || (was != State::kInFlight && was != State::kReady)) return NotAvailable();
+    if (word.generation() != id.generation() || (was != State::kInFlight && was != State::kReady))
+      return NotAvailable();
     if (timeout_ns == 0) {
       if (was == State::kReady || MakeReady(id, /*force=*/true, now_ns)) return absl::OkStatus();
       return NotAvailable();  // Deleted meanwhile.
@@ -283,8 +305,10 @@ absl::Status StandardQueue::ChangeVisibility(MsgId id, int64_t timeout_ns, int64
     CountReady(-1, -int64_t{slot.payload_bytes.load(std::memory_order_relaxed)});
     CountInFlight(1);
   }
-  // The timer of the receive looks again when it fires; only an earlier deadline needs one of its own.
-  if (was == State::kReady || now_ns + timeout_ns < before_ns) ArmVisibility(absl::MakeConstSpan(&id, 1), now_ns + timeout_ns);
+  // The timer of the receive looks again when it fires; only an earlier deadline needs one of its
+  // own.
+  if (was == State::kReady || now_ns + timeout_ns < before_ns)
+    ArmVisibility(absl::MakeConstSpan(&id, 1), now_ns + timeout_ns);
   return absl::OkStatus();
 }
 
@@ -297,7 +321,8 @@ class VisibilityOp final : public commit::Operation {
     size_t result;
   };
 
-  VisibilityOp(std::shared_ptr<StandardQueue> queue, std::vector<MsgId> changed, std::vector<Entry> entries, std::vector<absl::Status> statuses,
+  VisibilityOp(std::shared_ptr<StandardQueue> queue, std::vector<MsgId> changed,
+               std::vector<Entry> entries, std::vector<absl::Status> statuses,
                Queue::StatusesCallback done)
       : Operation(queue->durability(), 64 * (changed.size() + entries.size())),
         queue_(std::move(queue)),
@@ -311,8 +336,10 @@ class VisibilityOp final : public commit::Operation {
     if (queue.dropped_) return QueueDoesNotExist(queue.name_);
     refs_.reserve(changed_.size() + entries_.size());
     for (const Entry& entry : entries_) {
-      if (const auto it = queue.recovered_.find(entry.sequence.value()); it != queue.recovered_.end()) {
-        statuses_[entry.result] = queue.ChangeVisibility(it->second, entry.timeout_ns, turn.mono_ns());
+      if (const auto it = queue.recovered_.find(entry.sequence.value());
+          it != queue.recovered_.end()) {
+        statuses_[entry.result] =
+            queue.ChangeVisibility(it->second, entry.timeout_ns, turn.mono_ns());
         if (statuses_[entry.result].ok()) changed_.push_back(it->second);
         continue;
       }
@@ -323,14 +350,17 @@ class VisibilityOp final : public commit::Operation {
       }
       storage::Lease lease = (*page)->messages.front().lease;
       lease.visible_at_ms =
-          entry.timeout_ns == 0 ? 0 : queue.engine_->SteadyWallMs(turn.mono_ns() + entry.timeout_ns) + 1;
+          entry.timeout_ns == 0
+              ? 0
+              : queue.engine_->SteadyWallMs(turn.mono_ns() + entry.timeout_ns) + 1;
       refs_.push_back((*page)->messages.front().ref);
       turn.batch().Add(storage::Batch::SetLease{queue.id_, &refs_.back(), lease});
       ++queue.page_epoch_;
       queue.epoch_shown_.store(queue.page_epoch_);
     }
     for (MsgId id : changed_) {
-      if (queue.AddLease(turn, id, /*in_flight_only=*/false, &refs_)) leased_.push_back({id, refs_.size() - 1});
+      if (queue.AddLease(turn, id, /*in_flight_only=*/false, &refs_))
+        leased_.push_back({id, refs_.size() - 1});
     }
     return absl::OkStatus();
   }
@@ -360,7 +390,8 @@ class VisibilityOp final : public commit::Operation {
   std::vector<std::pair<MsgId, size_t>> leased_;
 };
 
-void StandardQueue::ChangeVisibilityBatch(absl::Span<const VisibilityChange> changes, Wait wait, Queue::StatusesCallback done) {
+void StandardQueue::ChangeVisibilityBatch(absl::Span<const VisibilityChange> changes, Wait wait,
+                                          Queue::StatusesCallback done) {
   absl::Status whole = CheckOpen();
   if (whole.ok()) whole = CheckBatch(changes.size(), "ChangeMessageVisibilityBatchRequestEntry");
   if (!whole.ok()) {
@@ -388,13 +419,17 @@ void StandardQueue::ChangeVisibilityBatch(absl::Span<const VisibilityChange> cha
       }
       continue;
     }
-    statuses[i] = engine_->slab.Contains(receipt->message) ? ChangeVisibility(receipt->message, timeout_ns, now_ns) : NotAvailable();
+    statuses[i] = engine_->slab.Contains(receipt->message)
+                      ? ChangeVisibility(receipt->message, timeout_ns, now_ns)
+                      : NotAvailable();
     if (statuses[i].ok()) changed.push_back(receipt->message);
   }
-  const bool logged = durable() && max_receive_count_.load(std::memory_order_relaxed) > 0 && !changed.empty();
+  const bool logged =
+      durable() && max_receive_count_.load(std::memory_order_relaxed) > 0 && !changed.empty();
   if (!logged && entries.empty()) {
     if (durable() && !changed.empty()) {
-      engine_->log->SubmitLazy(new LeaseOp(shared_from_this(), std::move(changed), /*in_flight_only=*/false, nullptr));
+      engine_->log->SubmitLazy(
+          new LeaseOp(shared_from_this(), std::move(changed), /*in_flight_only=*/false, nullptr));
     }
     WakeReceives();
     done(std::move(statuses));
@@ -407,7 +442,9 @@ void StandardQueue::ChangeVisibilityBatch(absl::Span<const VisibilityChange> cha
       finished.Notify();
     };
   }
-  Submit(new VisibilityOp(shared_from_this(), std::move(changed), std::move(entries), std::move(statuses), std::move(done)), wait, &finished);
+  Submit(new VisibilityOp(shared_from_this(), std::move(changed), std::move(entries),
+                          std::move(statuses), std::move(done)),
+         wait, &finished);
 }
 
 }  // namespace barista::internal

@@ -16,15 +16,19 @@ using core::State;
 using core::Word;
 
 absl::Status QueueDoesNotExist(absl::string_view name) {
-  return MakeError(absl::StatusCode::kNotFound, absl::StrCat("The specified queue does not exist: ", name.substr(0, 128)),
-                   {.reason = "QueueDoesNotExist", .field = "QueueName", .value = std::string(name)});
+  return MakeError(
+      absl::StatusCode::kNotFound,
+      absl::StrCat("The specified queue does not exist: ", name.substr(0, 128)),
+      {.reason = "QueueDoesNotExist", .field = "QueueName", .value = std::string(name)});
 }
 
 absl::Status BrokerClosed() {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "the broker is closed", {.reason = "BrokerClosed"});
+  return MakeError(absl::StatusCode::kFailedPrecondition, "the broker is closed",
+                   {.reason = "BrokerClosed"});
 }
 
-StandardQueue::StandardQueue(Engine* engine, QueueId id, QueueDescription description, const storage::QueueCounters& counters)
+StandardQueue::StandardQueue(Engine* engine, QueueId id, QueueDescription description,
+                             const storage::QueueCounters& counters)
     : engine_(engine),
       id_(id),
       name_(description.name),
@@ -54,9 +58,13 @@ absl::StatusOr<Receipt> StandardQueue::Open(const ReceiptHandle& handle) const {
   const std::optional<Receipt> receipt = OpenReceipt(handle, engine_->receipt_key);
   if (receipt.has_value() && receipt->queue == id_) return *receipt;
   const std::string text = handle.ToString();
-  return MakeError(absl::StatusCode::kInvalidArgument,
-                   absl::StrCat("The input receipt handle \"", text, "\" is not a valid receipt handle."),
-                   {.reason = "ReceiptHandleIsInvalid", .field = "ReceiptHandle", .value = text, .limit = "a handle of this queue"});
+  return MakeError(
+      absl::StatusCode::kInvalidArgument,
+      absl::StrCat("The input receipt handle \"", text, "\" is not a valid receipt handle."),
+      {.reason = "ReceiptHandleIsInvalid",
+       .field = "ReceiptHandle",
+       .value = text,
+       .limit = "a handle of this queue"});
 }
 
 void StandardQueue::Submit(commit::Operation* operation, Wait wait, Notification* done) {
@@ -76,7 +84,9 @@ void StandardQueue::ApplyDefinition(const QueueDescription& definition) {
   max_size_.store(*a.maximum_message_size);
   max_in_flight_.store(*a.maximum_in_flight);
   body_charset_.store(*a.body_charset);
-  max_receive_count_.store(a.redrive_policy.has_value() ? static_cast<uint32_t>(a.redrive_policy->max_receive_count) : 0);
+  max_receive_count_.store(a.redrive_policy.has_value()
+                               ? static_cast<uint32_t>(a.redrive_policy->max_receive_count)
+                               : 0);
   MutexLock lock(&definition_mutex_);
   definition_ = definition;
   dead_letter_.reset();
@@ -92,7 +102,8 @@ std::shared_ptr<StandardQueue> StandardQueue::DeadLetterQueue() const {
     name = definition_.attributes.redrive_policy->dead_letter_queue;
   }
   std::shared_ptr<StandardQueue> queue = engine_->find_queue(name);
-  // Created again since the policy was set, and weaker than what a move promises: as good as missing.
+  // Created again since the policy was set, and weaker than what a move promises: as good as
+  // missing.
   if (queue == nullptr || queue->durability() < durability_) return nullptr;
   MutexLock lock(&definition_mutex_);
   dead_letter_ = queue;
@@ -110,7 +121,8 @@ absl::StatusOr<QueueDescription> StandardQueue::Describe() {
   description.in_flight = std::max<int64_t>(in_flight_.load(), 0);
   if (durable()) {
     description.delayed = delayed_shown_.load();
-    description.visible = std::max<int64_t>(depth_shown_.load() - description.delayed - description.in_flight, 0);
+    description.visible =
+        std::max<int64_t>(depth_shown_.load() - description.delayed - description.in_flight, 0);
   } else {
     description.delayed = std::max<int64_t>(delayed_in_memory_.load(), 0);
     description.visible = std::max<int64_t>(ready_count_.load(), 0);
@@ -161,7 +173,8 @@ bool StandardQueue::MakeReady(MsgId id, bool force, int64_t now_ns) {
   int64_t bytes;
   do {
     was = word.state();
-    if (word.generation() != id.generation() || (was != State::kInFlight && was != State::kDelayed)) return false;
+    if (word.generation() != id.generation() || (was != State::kInFlight && was != State::kDelayed))
+      return false;
     if (!force && slot.visible_at_ns.load(std::memory_order_relaxed) > now_ns) return false;
     bytes = slot.payload_bytes.load(std::memory_order_relaxed);
   } while (!Transition(slot, &word, word.With(State::kReady)));
@@ -179,7 +192,8 @@ bool StandardQueue::TryFree(MsgId id) {
     was = word.state();
     if (word.generation() != id.generation() || was == State::kFree) return false;
   } while (!Transition(slot, &word, word.With(State::kFree)));
-  if (was == State::kReady) CountReady(-1, -int64_t{slot.payload_bytes.load(std::memory_order_relaxed)});
+  if (was == State::kReady)
+    CountReady(-1, -int64_t{slot.payload_bytes.load(std::memory_order_relaxed)});
   if (was == State::kInFlight) in_flight_.fetch_sub(1);
   if (was == State::kDelayed) delayed_in_memory_.fetch_sub(1);
   FreeSlot(id);

@@ -28,38 +28,49 @@ class ReceiveCall;
 
 // A standard queue: at least once, approximate order, many receivers at a time.
 //
-// Memory holds a window of the queue, the store holds the queue. A message in memory is a slot of the slab; its id travels through two lanes, `ready_`
-// (new) and `returned_` (visible again). The window is either RESIDENT (everything committed and alive is in memory) or SPILLED (messages from
+// Memory holds a window of the queue, the store holds the queue. A message in memory is a slot of
+// the slab; its id travels through two lanes, `ready_` (new) and `returned_` (visible again). The
+// window is either RESIDENT (everything committed and alive is in memory) or SPILLED (messages from
 // `cursor_` on are on disk only; the pager brings them page by page).
 //
 //   Send       encode (caller) -> SendOp -> store -> slot, lane                    sending.cc
-//   Receive    lane -> INFLIGHT (caller) [-> ReceiveOp: lease, moves] -> out        receiving.cc, receive_call.cc
-//   Delete     DELETING (caller) -> DeleteOp -> store -> slot free                  settling.cc
+//   Receive    lane -> INFLIGHT (caller) [-> ReceiveOp: lease, moves] -> out        receiving.cc,
+//   receive_call.cc Delete     DELETING (caller) -> DeleteOp -> store -> slot free settling.cc
 //   Timer      INFLIGHT -> READY -> returned lane                                   receiving.cc
 //   Pager      store -> slots, lane                                                 paging.cc
 //
-// A queue of durability `memory` does the same without operations and store; its window is the queue.
+// A queue of durability `memory` does the same without operations and store; its window is the
+// queue.
 //
-// Threads: members marked "committer" are touched inside the commit log's turn only; slots and lanes from any thread by the rules of the message word. A
-// slot of a durable queue becomes FREE inside the turn only, so there the fields of a slot of this queue are stable.
-class StandardQueue final : public QueueState, public commit::Participant, public std::enable_shared_from_this<StandardQueue> {
+// Threads: members marked "committer" are touched inside the commit log's turn only; slots and
+// lanes from any thread by the rules of the message word. A slot of a durable queue becomes FREE
+// inside the turn only, so there the fields of a slot of this queue are stable.
+class StandardQueue final : public QueueState,
+                            public commit::Participant,
+                            public std::enable_shared_from_this<StandardQueue> {
  public:
   // Limits of the window: READY messages in memory.
   static constexpr int64_t kWindowMessages = 64 << 10;
   static constexpr int64_t kWindowBytes = 64 << 20;
 
-  // `description` as decoded or newly made, every attribute set. A queue with messages in the store starts SPILLED at its low watermark.
-  StandardQueue(Engine* engine, QueueId id, QueueDescription description, const storage::QueueCounters& counters);
+  // `description` as decoded or newly made, every attribute set. A queue with messages in the store
+  // starts SPILLED at its low watermark.
+  StandardQueue(Engine* engine, QueueId id, QueueDescription description,
+                const storage::QueueCounters& counters);
   ~StandardQueue() override;
 
   // QueueState:
   const std::string& name() const override { return name_; }
-  void SendBatch(absl::Span<const OutgoingMessage> messages, Wait wait, Queue::SendCallback done) override;
+  void SendBatch(absl::Span<const OutgoingMessage> messages, Wait wait,
+                 Queue::SendCallback done) override;
   absl::StatusOr<std::vector<ReceivedMessage>> Receive(const ReceiveOptions& options) override;
-  std::shared_ptr<PendingReceive> ReceiveAsync(const ReceiveOptions& options, Queue::ReceiveCallback done) override;
+  std::shared_ptr<PendingReceive> ReceiveAsync(const ReceiveOptions& options,
+                                               Queue::ReceiveCallback done) override;
   void ReturnUndelivered(absl::Span<const ReceiptHandle> handles) override;
-  void DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wait, Queue::StatusesCallback done) override;
-  void ChangeVisibilityBatch(absl::Span<const VisibilityChange> changes, Wait wait, Queue::StatusesCallback done) override;
+  void DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wait,
+                   Queue::StatusesCallback done) override;
+  void ChangeVisibilityBatch(absl::Span<const VisibilityChange> changes, Wait wait,
+                             Queue::StatusesCallback done) override;
   absl::Status Purge() override;
   absl::StatusOr<std::vector<PeekedMessage>> Peek(const PeekOptions& options) override;
   absl::StatusOr<QueueDescription> Describe() override;
@@ -75,12 +86,16 @@ class StandardQueue final : public QueueState, public commit::Participant, publi
   bool durable() const { return durability_ != Durability::kMemory; }
   bool deleted() const { return deleted_.load(std::memory_order_acquire); }
 
-  // Changes to the definition go through the broker, which sees all queues (a redrive policy names another one).
-  using Redefine = std::function<absl::Status(StandardQueue*, const QueueAttributes&, const QueueTags*, absl::Span<const std::string>)>;
+  // Changes to the definition go through the broker, which sees all queues (a redrive policy names
+  // another one).
+  using Redefine = std::function<absl::Status(StandardQueue*, const QueueAttributes&,
+                                              const QueueTags*, absl::Span<const std::string>)>;
   void set_redefine(Redefine redefine) { redefine_ = std::move(redefine); }
   // Committer: the definition as the latest prepared operation leaves it.
   const QueueDescription& pending_definition() const { return pending_definition_; }
-  void set_pending_definition(QueueDescription definition) { pending_definition_ = std::move(definition); }
+  void set_pending_definition(QueueDescription definition) {
+    pending_definition_ = std::move(definition);
+  }
   // Committer: makes the definition count.
   void ApplyDefinition(const QueueDescription& definition);
   // Committer: later operations of the batch find the queue gone.
@@ -94,7 +109,8 @@ class StandardQueue final : public QueueState, public commit::Participant, publi
   void ArmNextDelay();
   // The pager's part: reads the page and hands it to the committer. Any thread.
   void ReadPage();
-  // Submits the removal of what has outlived its retention, and lets the low watermark follow. Any thread, about once a minute.
+  // Submits the removal of what has outlived its retention, and lets the low watermark follow. Any
+  // thread, about once a minute.
   void Sweep();
 
  private:
@@ -126,7 +142,7 @@ class StandardQueue final : public QueueState, public commit::Participant, publi
     std::vector<core::MsgId> ids;        // of `messages`
     std::vector<core::MsgId> exhausted;  // MOVING: received too often
     bool over_limit = false;             // the in-flight limit left no room
-    bool must_commit = false;            // leases or moves go into the log before `messages` may leave
+    bool must_commit = false;  // leases or moves go into the log before `messages` may leave
   };
 
   absl::Status CheckOpen() const;  // BrokerClosed, QueueDoesNotExist
@@ -139,7 +155,8 @@ class StandardQueue final : public QueueState, public commit::Participant, publi
   void CountInFlight(int64_t messages) { in_flight_.fetch_add(messages); }
   // Gives a slot back whose word this caller moved to FREE.
   void FreeSlot(core::MsgId id);
-  // INFLIGHT|DELAYED -> READY and into `lane`. False if someone else moved the message, or (unless `force`) its deadline lies ahead.
+  // INFLIGHT|DELAYED -> READY and into `lane`. False if someone else moved the message, or (unless
+  // `force`) its deadline lies ahead.
   bool MakeReady(core::MsgId id, bool force, int64_t now_ns);
   bool TryFree(core::MsgId id);
   // Calls visit(id) for every slot of this queue. O(slots of the broker).
@@ -149,7 +166,8 @@ class StandardQueue final : public QueueState, public commit::Participant, publi
   // ---- Sending ----
   // False, and nothing taken over, if the slab is full.
   bool SendInMemory(absl::Span<Payload* const> payloads, absl::Span<const int64_t> due_ns);
-  // Committer: newly stored messages in sequence order. Those for which the window has no room stay on disk, and the queue is SPILLED from there on.
+  // Committer: newly stored messages in sequence order. Those for which the window has no room stay
+  // on disk, and the queue is SPILLED from there on.
   void AdmitNew(absl::Span<Arrival> arrivals, int64_t now_ns);
   // Committer: takes messages into memory in sequence order. Leased ones start INFLIGHT.
   void Admit(absl::Span<Arrival> arrivals, int64_t now_ns);
@@ -170,19 +188,22 @@ class StandardQueue final : public QueueState, public commit::Participant, publi
   // ---- Committer ----
   // Removes a message in memory from the store; false if an earlier operation did.
   bool AckSlot(commit::Turn& turn, core::MsgId id);
-  // The same for a message of an earlier boot, which may be in memory (then *id is set) or on disk only.
+  // The same for a message of an earlier boot, which may be in memory (then *id is set) or on disk
+  // only.
   absl::StatusOr<bool> AckSequence(commit::Turn& turn, Sequence sequence, core::MsgId* id);
   // The stored message, if it is alive and not in memory.
   absl::StatusOr<std::optional<storage::Page>> LookupOnDisk(Sequence sequence);
-  // Adds the message's lease as it is now; false if it is gone, or visible although `in_flight_only`.
-  bool AddLease(commit::Turn& turn, core::MsgId id, bool in_flight_only, std::vector<storage::RecordRef>* refs);
+  // Adds the message's lease as it is now; false if it is gone, or visible although
+  // `in_flight_only`.
+  bool AddLease(commit::Turn& turn, core::MsgId id, bool in_flight_only,
+                std::vector<storage::RecordRef>* refs);
   // After the write: the store has told whether the record has a row of states now.
   void NoteState(core::MsgId id, const storage::RecordRef& ref) {
     if (ref.has_state) engine_->slab.At(id).has_state.store(true, std::memory_order_relaxed);
   }
   static storage::RecordRef RefOf(const core::Slot& slot) {
-    return {Sequence(slot.sequence.load(std::memory_order_relaxed)), slot.record_index, slot.record_count,
-            slot.has_state.load(std::memory_order_relaxed)};
+    return {Sequence(slot.sequence.load(std::memory_order_relaxed)), slot.record_index,
+            slot.record_count, slot.has_state.load(std::memory_order_relaxed)};
   }
   void PublishCounters();
   // Frees messages whose deletion is durable.
@@ -210,13 +231,16 @@ class StandardQueue final : public QueueState, public commit::Participant, publi
   const std::string name_;
   const Durability durability_;
 
-  // Attributes that the hot path reads; written by ApplyDefinition. Relaxed: a change takes effect soon.
-  std::atomic<int64_t> visibility_ns_{0}, delay_ns_{0}, retention_ms_{0}, wait_ns_{0}, max_size_{0}, max_in_flight_{0};
+  // Attributes that the hot path reads; written by ApplyDefinition. Relaxed: a change takes effect
+  // soon.
+  std::atomic<int64_t> visibility_ns_{0}, delay_ns_{0}, retention_ms_{0}, wait_ns_{0}, max_size_{0},
+      max_in_flight_{0};
   std::atomic<BodyCharset> body_charset_{BodyCharset::kText};
   std::atomic<uint32_t> max_receive_count_{0};  // 0: no redrive policy
   mutable Mutex definition_mutex_;
   QueueDescription definition_ ABSL_GUARDED_BY(definition_mutex_);
-  // The queue that the redrive policy names, looked up when needed: it may be deleted and created again.
+  // The queue that the redrive policy names, looked up when needed: it may be deleted and created
+  // again.
   mutable std::weak_ptr<StandardQueue> dead_letter_ ABSL_GUARDED_BY(definition_mutex_);
   Redefine redefine_;
 
@@ -236,13 +260,16 @@ class StandardQueue final : public QueueState, public commit::Participant, publi
   storage::QueueCounters counters_;
   Sequence cursor_{0};       // SPILLED: the first sequence that may be on disk only
   uint64_t page_epoch_ = 0;  // a page read in an earlier epoch is out of date
-  absl::flat_hash_map<uint64_t, core::MsgId> recovered_;  // messages of earlier boots that are in memory, by sequence
+  absl::flat_hash_map<uint64_t, core::MsgId>
+      recovered_;  // messages of earlier boots that are in memory, by sequence
   QueueDescription pending_definition_;
   bool dropped_ = false;
-  bool releasing_ = false;           // an unpublished operation of this turn has taken the due delayed rows
-  int unpublished_purges_ = 0;       // the store still shows what these purge
-  std::vector<uint64_t> disk_acks_;  // messages on disk only that unpublished operations of this turn acknowledge
-  Sequence published_next_{1};       // messages below it have been published: they are in memory or on disk only
+  bool releasing_ = false;  // an unpublished operation of this turn has taken the due delayed rows
+  int unpublished_purges_ = 0;  // the store still shows what these purge
+  std::vector<uint64_t>
+      disk_acks_;  // messages on disk only that unpublished operations of this turn acknowledge
+  Sequence published_next_{
+      1};  // messages below it have been published: they are in memory or on disk only
   bool low_watermark_stale_ = false;
   const uint64_t first_sequence_of_boot_;
 
@@ -264,8 +291,9 @@ class StandardQueue final : public QueueState, public commit::Participant, publi
   std::list<std::shared_ptr<ReceiveCall>> parked_ ABSL_GUARDED_BY(receives_mutex_);
   // Receives that do not wait for messages but for what is on disk.
   std::list<std::shared_ptr<ReceiveCall>> page_waiters_ ABSL_GUARDED_BY(receives_mutex_);
-  // Changed by receives that park and read by those who made a message visible, with read-modify-writes on both sides: either the publisher sees the
-  // parked receive, or the receive's second look sees the message.
+  // Changed by receives that park and read by those who made a message visible, with
+  // read-modify-writes on both sides: either the publisher sees the parked receive, or the
+  // receive's second look sees the message.
   std::atomic<int64_t> parked_count_{0};
 };
 
@@ -280,7 +308,9 @@ void StandardQueue::VisitSlots(F&& visit) {
     core::Slot& slot = engine_->slab.At(i);
     // The word first: it publishes the queue of its own generation.
     const core::Word word(slot.word.load(std::memory_order_acquire));
-    if (word.state() == core::State::kFree || slot.queue.load(std::memory_order_relaxed) != id_.value()) continue;
+    if (word.state() == core::State::kFree ||
+        slot.queue.load(std::memory_order_relaxed) != id_.value())
+      continue;
     visit(core::MsgId::Of(i, word.generation()));
   }
 }

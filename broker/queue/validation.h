@@ -14,9 +14,11 @@
 
 namespace barista::internal {
 
-// The rules for what enters a standard queue. Errors as Queue::Send and SQS name them; each names field, value and limit.
+// The rules for what enters a standard queue. Errors as Queue::Send and SQS name them; each names
+// field, value and limit.
 
-// Offset of the first byte that is not part of a character SQS allows (UTF-8 of #x9 #xA #xD #x20-#xD7FF #xE000-#xFFFD #x10000-#x10FFFF).
+// Offset of the first byte that is not part of a character SQS allows (UTF-8 of #x9 #xA #xD
+// #x20-#xD7FF #xE000-#xFFFD #x10000-#x10FFFF).
 std::optional<size_t> FirstForbiddenCharacter(absl::string_view text);
 
 struct MessageRules {
@@ -31,7 +33,8 @@ absl::Status ValidateReceive(const ReceiveOptions& options);
 absl::Status ValidateVisibilityTimeout(absl::Duration timeout);
 
 // `Value V for parameter P is invalid. Reason: R`, the frame of most of SQS's errors.
-absl::Status InvalidParameter(absl::string_view field, absl::string_view value, absl::string_view why, absl::string_view limit);
+absl::Status InvalidParameter(absl::string_view field, absl::string_view value,
+                              absl::string_view why, absl::string_view limit);
 
 }  // namespace barista::internal
 

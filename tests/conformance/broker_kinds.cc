@@ -20,9 +20,12 @@ TemporaryDirectory::~TemporaryDirectory() {
 
 std::vector<BrokerKind> AllBrokerKinds() {
   return {
-      {"memory_manual", false, Durability::kMemory, true},       {"memory_threads", false, Durability::kMemory, false},
-      {"disk_fsync_manual", true, Durability::kFsync, true},     {"disk_fsync_threads", true, Durability::kFsync, false},
-      {"disk_os_threads", true, Durability::kOs, false},         {"disk_memory_queue_manual", true, Durability::kMemory, true},
+      {"memory_manual", false, Durability::kMemory, true},
+      {"memory_threads", false, Durability::kMemory, false},
+      {"disk_fsync_manual", true, Durability::kFsync, true},
+      {"disk_fsync_threads", true, Durability::kFsync, false},
+      {"disk_os_threads", true, Durability::kOs, false},
+      {"disk_memory_queue_manual", true, Durability::kMemory, true},
   };
 }
 
@@ -58,7 +61,8 @@ void ConformanceTest::Advance(absl::Duration step) {
 ::testing::AssertionResult ConformanceTest::Eventually(const std::function<bool()>& condition) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return ::testing::AssertionFailure() << "condition not met within 20 s";
+    if (std::chrono::steady_clock::now() > deadline)
+      return ::testing::AssertionFailure() << "condition not met within 20 s";
     if (!broker_->RunOnce()) std::this_thread::yield();
   }
   return ::testing::AssertionSuccess();
@@ -67,15 +71,16 @@ void ConformanceTest::Advance(absl::Duration step) {
 std::vector<ReceivedMessage> ConformanceTest::ReceiveAll(Queue& queue, absl::Duration visibility) {
   std::vector<ReceivedMessage> all;
   for (;;) {
-    absl::StatusOr<std::vector<ReceivedMessage>> batch =
-        queue.Receive({.max_messages = 10, .wait = absl::ZeroDuration(), .visibility_timeout = visibility});
+    absl::StatusOr<std::vector<ReceivedMessage>> batch = queue.Receive(
+        {.max_messages = 10, .wait = absl::ZeroDuration(), .visibility_timeout = visibility});
     EXPECT_OK(batch);
     if (!batch.ok() || batch->empty()) return all;
     all.insert(all.end(), batch->begin(), batch->end());
   }
 }
 
-std::vector<ReceivedMessage> ConformanceTest::ReceiveExactly(Queue& queue, size_t n, absl::Duration visibility) {
+std::vector<ReceivedMessage> ConformanceTest::ReceiveExactly(Queue& queue, size_t n,
+                                                             absl::Duration visibility) {
   std::vector<ReceivedMessage> all;
   EXPECT_TRUE(Eventually([&] {
     std::vector<ReceivedMessage> more = ReceiveAll(queue, visibility);

@@ -33,8 +33,9 @@ struct BrokerKind {
 std::vector<BrokerKind> AllBrokerKinds();
 std::string KindName(const ::testing::TestParamInfo<BrokerKind>& info);
 
-// A broker of one kind on a manual clock. In manual mode time passes and work is done in Advance(); in threaded mode Advance() moves the clock and the
-// broker's own threads follow, so tests wait with Eventually().
+// A broker of one kind on a manual clock. In manual mode time passes and work is done in Advance();
+// in threaded mode Advance() moves the clock and the broker's own threads follow, so tests wait
+// with Eventually().
 class ConformanceTest : public ::testing::TestWithParam<BrokerKind> {
  protected:
   void SetUp() override { OpenBroker(); }
@@ -42,7 +43,9 @@ class ConformanceTest : public ::testing::TestWithParam<BrokerKind> {
   void OpenBroker();
   // Closes and opens again on the same data. Only where CanReopen().
   void Reopen();
-  bool CanReopen() const { return GetParam().on_disk && GetParam().durability != Durability::kMemory; }
+  bool CanReopen() const {
+    return GetParam().on_disk && GetParam().durability != Durability::kMemory;
+  }
   Broker& broker() { return *broker_; }
   Queue Create(const std::string& name, QueueAttributes attributes = {});
 
@@ -51,9 +54,11 @@ class ConformanceTest : public ::testing::TestWithParam<BrokerKind> {
   ::testing::AssertionResult Eventually(const std::function<bool()>& condition);
 
   // Everything that can be received now.
-  std::vector<ReceivedMessage> ReceiveAll(Queue& queue, absl::Duration visibility = absl::Seconds(30));
+  std::vector<ReceivedMessage> ReceiveAll(Queue& queue,
+                                          absl::Duration visibility = absl::Seconds(30));
   // Waits for `n` messages.
-  std::vector<ReceivedMessage> ReceiveExactly(Queue& queue, size_t n, absl::Duration visibility = absl::Seconds(30));
+  std::vector<ReceivedMessage> ReceiveExactly(Queue& queue, size_t n,
+                                              absl::Duration visibility = absl::Seconds(30));
 
   TemporaryDirectory directory_;
   ManualClock clock_;
@@ -61,14 +66,14 @@ class ConformanceTest : public ::testing::TestWithParam<BrokerKind> {
   std::unique_ptr<Broker> broker_;
 };
 
-#define EXPECT_OK(expression)                            \
-  do {                                                   \
-    const auto& ok_status = (expression);                \
+#define EXPECT_OK(expression)                                                 \
+  do {                                                                        \
+    const auto& ok_status = (expression);                                     \
     EXPECT_TRUE(ok_status.ok()) << ::barista::testing::StatusText(ok_status); \
   } while (false)
-#define ASSERT_OK(expression)                            \
-  do {                                                   \
-    const auto& ok_status = (expression);                \
+#define ASSERT_OK(expression)                                                 \
+  do {                                                                        \
+    const auto& ok_status = (expression);                                     \
     ASSERT_TRUE(ok_status.ok()) << ::barista::testing::StatusText(ok_status); \
   } while (false)
 
@@ -85,11 +90,13 @@ const absl::Status& StatusOf(const absl::StatusOr<T>& result) {
 
 // Whether `result` failed with barista's `reason` and says which `field`.
 template <typename T>
-::testing::AssertionResult FailsWith(const T& result, const std::string& reason, const std::string& field) {
+::testing::AssertionResult FailsWith(const T& result, const std::string& reason,
+                                     const std::string& field) {
   const absl::Status& status = StatusOf(result);
   const ErrorInfo info = GetErrorInfo(status);
   if (info.reason == reason && info.field == field) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << "reason \"" << info.reason << "\", field \"" << info.field << "\": " << status.ToString();
+  return ::testing::AssertionFailure() << "reason \"" << info.reason << "\", field \"" << info.field
+                                       << "\": " << status.ToString();
 }
 
 }  // namespace barista::testing

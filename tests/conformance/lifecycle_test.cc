@@ -17,9 +17,12 @@ INSTANTIATE_TEST_SUITE_P(Kinds, LifecycleTest, ::testing::ValuesIn(AllBrokerKind
 TEST_P(LifecycleTest, CreateIsIdempotentForEqualAttributesAndRefusedForOthers) {
   Queue queue = Create("q", {.visibility_timeout = absl::Seconds(45)});
   EXPECT_OK(broker().CreateQueue("q"));
-  EXPECT_OK(broker().CreateQueue("q", {.visibility_timeout = absl::Seconds(45), .delay = absl::ZeroDuration()}));
-  EXPECT_TRUE(FailsWith(broker().CreateQueue("q", {.visibility_timeout = absl::Seconds(30)}), "QueueNameExists", "VisibilityTimeout"));
-  EXPECT_TRUE(FailsWith(broker().CreateQueue("q", {}, {{"team", "bar"}}), "QueueNameExists", "tags"));
+  EXPECT_OK(broker().CreateQueue(
+      "q", {.visibility_timeout = absl::Seconds(45), .delay = absl::ZeroDuration()}));
+  EXPECT_TRUE(FailsWith(broker().CreateQueue("q", {.visibility_timeout = absl::Seconds(30)}),
+                        "QueueNameExists", "VisibilityTimeout"));
+  EXPECT_TRUE(
+      FailsWith(broker().CreateQueue("q", {}, {{"team", "bar"}}), "QueueNameExists", "tags"));
   ASSERT_OK(queue.SetAttributes({.visibility_timeout = absl::Seconds(30)}));
   EXPECT_OK(broker().CreateQueue("q", {.visibility_timeout = absl::Seconds(30)}));
 }
@@ -45,12 +48,15 @@ TEST_P(LifecycleTest, DescribeShowsDefaultsAndWhatWasSet) {
   Advance(absl::Seconds(5));
   const absl::StatusOr<QueueAttributes> parsed = ParseQueueAttributes(
       {{"VisibilityTimeout", "7"},
-       {"RedrivePolicy", R"({"maxReceiveCount":"3","deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:dead"})"}});
+       {"RedrivePolicy",
+        R"({"maxReceiveCount":"3","deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:dead"})"}});
   ASSERT_OK(parsed);
   ASSERT_OK(queue.SetAttributes(*parsed));
   text = FormatQueueAttributes(*queue.Describe());
   EXPECT_EQ(text["VisibilityTimeout"], "7");
-  EXPECT_EQ(text["RedrivePolicy"], R"({"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:dead","maxReceiveCount":3})");
+  EXPECT_EQ(
+      text["RedrivePolicy"],
+      R"({"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:dead","maxReceiveCount":3})");
   EXPECT_EQ(text["LastModifiedTimestamp"], std::to_string(absl::ToUnixSeconds(clock_.Now())));
   ASSERT_OK(queue.SetAttributes({.redrive_policy = RedrivePolicy{}}));
   EXPECT_EQ(FormatQueueAttributes(*queue.Describe()).count("RedrivePolicy"), 0u);
@@ -59,16 +65,21 @@ TEST_P(LifecycleTest, DescribeShowsDefaultsAndWhatWasSet) {
 TEST_P(LifecycleTest, ListPagesByNameAndPrefix) {
   for (const char* name : {"b-2", "a", "b-1", "c", "b-3"}) Create(name);
   EXPECT_THAT(broker().ListQueues()->names, ElementsAre("a", "b-1", "b-2", "b-3", "c"));
-  const absl::StatusOr<ListQueuesResult> first = broker().ListQueues({.prefix = "b", .max_results = 2});
+  const absl::StatusOr<ListQueuesResult> first =
+      broker().ListQueues({.prefix = "b", .max_results = 2});
   ASSERT_OK(first);
   EXPECT_THAT(first->names, ElementsAre("b-1", "b-2"));
-  const absl::StatusOr<ListQueuesResult> second = broker().ListQueues({.prefix = "b", .max_results = 2, .next_token = first->next_token});
+  const absl::StatusOr<ListQueuesResult> second =
+      broker().ListQueues({.prefix = "b", .max_results = 2, .next_token = first->next_token});
   ASSERT_OK(second);
   EXPECT_THAT(second->names, ElementsAre("b-3"));
   EXPECT_EQ(second->next_token, "");
-  EXPECT_TRUE(FailsWith(broker().ListQueues({.max_results = 0}), "InvalidParameterValue", "MaxResults"));
-  EXPECT_TRUE(FailsWith(broker().ListQueues({.max_results = 1001}), "InvalidParameterValue", "MaxResults"));
-  EXPECT_TRUE(FailsWith(broker().ListQueues({.next_token = "nonsense"}), "InvalidParameterValue", "NextToken"));
+  EXPECT_TRUE(
+      FailsWith(broker().ListQueues({.max_results = 0}), "InvalidParameterValue", "MaxResults"));
+  EXPECT_TRUE(
+      FailsWith(broker().ListQueues({.max_results = 1001}), "InvalidParameterValue", "MaxResults"));
+  EXPECT_TRUE(FailsWith(broker().ListQueues({.next_token = "nonsense"}), "InvalidParameterValue",
+                        "NextToken"));
 }
 
 TEST_P(LifecycleTest, DeletedQueueIsGoneForEveryHandleAndForParkedReceives) {
@@ -76,9 +87,10 @@ TEST_P(LifecycleTest, DeletedQueueIsGoneForEveryHandleAndForParkedReceives) {
   ASSERT_OK(queue.Send({.body = "m"}));
   const ReceivedMessage m = ReceiveExactly(queue, 1)[0];
   std::atomic<bool> ended{false};
-  auto pending = queue.ReceiveAsync({.wait = absl::Seconds(20)}, [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
-    ended = GetErrorInfo(batch.status()).reason == "QueueDoesNotExist";
-  });
+  auto pending = queue.ReceiveAsync(
+      {.wait = absl::Seconds(20)}, [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
+        ended = GetErrorInfo(batch.status()).reason == "QueueDoesNotExist";
+      });
   ASSERT_OK(broker().DeleteQueue("q"));
   EXPECT_TRUE(Eventually([&] { return ended.load(); }));
   EXPECT_TRUE(FailsWith(queue.Send({.body = "m"}), "QueueDoesNotExist", "QueueName"));
@@ -91,7 +103,8 @@ TEST_P(LifecycleTest, DeletedQueueIsGoneForEveryHandleAndForParkedReceives) {
 
   Queue again = Create("q");
   EXPECT_TRUE(ReceiveAll(again).empty());
-  EXPECT_TRUE(FailsWith(again.Delete(m.receipt_handle), "ReceiptHandleIsInvalid", "ReceiptHandle")) << "I6";
+  EXPECT_TRUE(FailsWith(again.Delete(m.receipt_handle), "ReceiptHandleIsInvalid", "ReceiptHandle"))
+      << "I6";
   EXPECT_EQ(broker().Stats().resident_messages, 0);
 }
 
@@ -107,9 +120,10 @@ TEST_P(LifecycleTest, TagsAreAddedOverwrittenAndRemoved) {
 TEST_P(LifecycleTest, CloseEndsParkedReceivesAndLaterCallsSayClosed) {
   Queue queue = Create("q");
   std::atomic<bool> ended{false};
-  auto pending = queue.ReceiveAsync({.wait = absl::Seconds(20)}, [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
-    ended = GetErrorInfo(batch.status()).reason == "BrokerClosed";
-  });
+  auto pending = queue.ReceiveAsync({.wait = absl::Seconds(20)},
+                                    [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
+                                      ended = GetErrorInfo(batch.status()).reason == "BrokerClosed";
+                                    });
   ASSERT_OK(broker().Close());
   EXPECT_TRUE(ended);
   EXPECT_OK(broker().Close());
@@ -123,9 +137,10 @@ TEST_P(LifecycleTest, BlockingCallInsideACallbackIsRefused) {
   Queue queue = Create("q");
   std::atomic<bool> refused{false};
   const OutgoingMessage message{.body = "m"};
-  queue.SendBatchAsync(absl::MakeConstSpan(&message, 1), [&](std::vector<absl::StatusOr<SendResult>>) {
-    refused = GetErrorInfo(queue.Send({.body = "inner"}).status()).reason == "WouldBlock";
-  });
+  queue.SendBatchAsync(
+      absl::MakeConstSpan(&message, 1), [&](std::vector<absl::StatusOr<SendResult>>) {
+        refused = GetErrorInfo(queue.Send({.body = "inner"}).status()).reason == "WouldBlock";
+      });
   // Without a commit the callback runs inside the call, as a plain function.
   if (GetParam().durability == Durability::kMemory) return;
   EXPECT_TRUE(Eventually([&] { return refused.load(); }));
@@ -144,13 +159,15 @@ TEST_P(LifecycleTest, TwoBrokersInOneProcessKnowNothingOfEachOther) {
   ASSERT_OK(theirs->Send({.body = "theirs"}));
   const ReceivedMessage m = ReceiveExactly(mine, 1)[0];
   EXPECT_EQ(m.body, "mine");
-  EXPECT_TRUE(FailsWith(theirs->Delete(m.receipt_handle), "ReceiptHandleIsInvalid", "ReceiptHandle"));
+  EXPECT_TRUE(
+      FailsWith(theirs->Delete(m.receipt_handle), "ReceiptHandleIsInvalid", "ReceiptHandle"));
 }
 
 TEST_P(LifecycleTest, RestartKeepsMessagesLeasesDelaysAttributesAndHandles) {
   if (!CanReopen()) return;
   Create("dead");
-  Queue queue = Create("q", {.visibility_timeout = absl::Seconds(77), .redrive_policy = RedrivePolicy{"dead", 9}});
+  Queue queue = Create(
+      "q", {.visibility_timeout = absl::Seconds(77), .redrive_policy = RedrivePolicy{"dead", 9}});
   ASSERT_OK(queue.Tag({{"team", "bar"}}));
   for (int i = 0; i < 10; ++i) ASSERT_OK(queue.Send({.body = "m" + std::to_string(i)}));
   ASSERT_OK(queue.Send({.body = "delayed", .delay = absl::Seconds(100)}));
@@ -174,11 +191,15 @@ TEST_P(LifecycleTest, RestartKeepsMessagesLeasesDelaysAttributesAndHandles) {
   EXPECT_EQ(released[0].message_id, (*held)[3].message_id);
   EXPECT_EQ(released[0].receive_count, 2);
   Advance(absl::Seconds(101));
-  EXPECT_THAT(ReceiveExactly(queue, 8), ::testing::SizeIs(8)) << "six timed out, the released one, the delayed one";
+  EXPECT_THAT(ReceiveExactly(queue, 8), ::testing::SizeIs(8))
+      << "six timed out, the released one, the delayed one";
   Advance(absl::Seconds(400));
   bool seen = false;
-  for (const ReceivedMessage& m : ReceiveAll(queue)) seen = seen || m.message_id == (*held)[1].message_id;
-  EXPECT_TRUE(seen);
+  EXPECT_TRUE(Eventually([&] {
+    for (const ReceivedMessage& m : ReceiveAll(queue))
+      seen = seen || m.message_id == (*held)[1].message_id;
+    return seen;
+  }));
 }
 
 TEST_P(LifecycleTest, DeletedMessageOnDiskOnlyStaysDeletedAfterRestart) {
@@ -189,7 +210,8 @@ TEST_P(LifecycleTest, DeletedMessageOnDiskOnlyStaysDeletedAfterRestart) {
   Reopen();
   queue = *broker().GetQueue("q");
   // Nothing has been paged in yet: these deletes find their messages on disk. The first one twice.
-  const std::vector<ReceiptHandle> handles = {held[0].receipt_handle, held[0].receipt_handle, held[3].receipt_handle};
+  const std::vector<ReceiptHandle> handles = {held[0].receipt_handle, held[0].receipt_handle,
+                                              held[3].receipt_handle};
   for (const absl::Status& status : queue.DeleteBatch(handles)) EXPECT_OK(status);
   Advance(absl::Hours(1));
   EXPECT_EQ(ReceiveExactly(queue, 3).size(), 3u);
@@ -235,7 +257,8 @@ TEST_P(LifecycleTest, BacklogBeyondTheWindowStaysOnDiskAndComesBackWhole) {
   size_t deleted = 0;
   ASSERT_TRUE(Eventually([&] {
     for (;;) {
-      const absl::StatusOr<std::vector<ReceivedMessage>> got = queue.Receive({.max_messages = 1000});
+      const absl::StatusOr<std::vector<ReceivedMessage>> got =
+          queue.Receive({.max_messages = 1000});
       if (!got.ok() || got->empty()) return deleted == static_cast<size_t>(kBatches * kPerBatch);
       std::vector<ReceiptHandle> handles;
       for (const ReceivedMessage& m : *got) {

@@ -54,7 +54,8 @@ TEST_P(ReceiveTest, ZeroVisibilityTimeoutLeavesTheMessageVisible) {
   Queue queue = Create("zero");
   ASSERT_OK(queue.Send({.body = "m"}));
   for (int i = 1; i <= 3; ++i) {
-    const absl::StatusOr<std::vector<ReceivedMessage>> batch = queue.Receive({.visibility_timeout = absl::ZeroDuration()});
+    const absl::StatusOr<std::vector<ReceivedMessage>> batch =
+        queue.Receive({.visibility_timeout = absl::ZeroDuration()});
     ASSERT_OK(batch);
     ASSERT_EQ(batch->size(), 1u);
     EXPECT_EQ((*batch)[0].receive_count, i);
@@ -75,7 +76,8 @@ TEST_P(ReceiveTest, EveryMessageIsDeliveredExactlyOnceWithinTheTimeout) {
     }
   }
   std::set<MessageId> received;
-  for (const ReceivedMessage& m : ReceiveExactly(queue, 1000)) EXPECT_TRUE(received.insert(m.message_id).second);
+  for (const ReceivedMessage& m : ReceiveExactly(queue, 1000))
+    EXPECT_TRUE(received.insert(m.message_id).second);
   EXPECT_EQ(received, sent);
 }
 
@@ -90,10 +92,11 @@ TEST_P(ReceiveTest, ParkedReceiveIsWokenByASend) {
   Queue queue = Create("poll");
   std::atomic<int> got{-1};
   std::shared_ptr<PendingReceive> pending =
-      queue.ReceiveAsync({.max_messages = 10, .wait = absl::Seconds(20)}, [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
-        ASSERT_OK(batch);
-        got = static_cast<int>(batch->size());
-      });
+      queue.ReceiveAsync({.max_messages = 10, .wait = absl::Seconds(20)},
+                         [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
+                           ASSERT_OK(batch);
+                           got = static_cast<int>(batch->size());
+                         });
   EXPECT_EQ(got, -1);
   EXPECT_EQ(broker().Stats().parked_receives, 1);
   ASSERT_OK(queue.Send({.body = "wake up"}));
@@ -107,12 +110,13 @@ TEST_P(ReceiveTest, OneSendWakesOneOfManyParkedReceivesInTheirOrder) {
   std::atomic<int> count{0};
   std::vector<std::shared_ptr<PendingReceive>> pending;
   for (int i = 0; i < 5; ++i) {
-    pending.push_back(queue.ReceiveAsync({.wait = absl::Seconds(20)}, [&, i](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
-      if (batch.ok() && !batch->empty()) {
-        woken.push_back(i);
-        ++count;
-      }
-    }));
+    pending.push_back(queue.ReceiveAsync(
+        {.wait = absl::Seconds(20)}, [&, i](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
+          if (batch.ok() && !batch->empty()) {
+            woken.push_back(i);
+            ++count;
+          }
+        }));
   }
   for (int i = 1; i <= 3; ++i) {
     ASSERT_OK(queue.Send({.body = "m"}));
@@ -126,7 +130,9 @@ TEST_P(ReceiveTest, ParkedReceiveIsWokenWhenADelayEndsATimeoutEndsOrVisibilityIs
   Queue queue = Create("wakes");
   const auto park = [&](std::atomic<int>* got) {
     return queue.ReceiveAsync({.wait = absl::Seconds(600), .visibility_timeout = absl::Seconds(30)},
-                              [got](absl::StatusOr<std::vector<ReceivedMessage>> batch) { *got = batch.ok() ? static_cast<int>(batch->size()) : -2; });
+                              [got](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
+                                *got = batch.ok() ? static_cast<int>(batch->size()) : -2;
+                              });
   };
   std::atomic<int> delayed{-1};
   ASSERT_OK(queue.Send({.body = "m", .delay = absl::Seconds(10)}));
@@ -152,9 +158,10 @@ TEST_P(ReceiveTest, ParkedReceiveIsWokenWhenADelayEndsATimeoutEndsOrVisibilityIs
 TEST_P(ReceiveTest, ParkedReceiveEndsEmptyAtItsDeadline) {
   Queue queue = Create("deadline");
   std::atomic<int> got{-1};
-  auto pending = queue.ReceiveAsync({.wait = absl::Seconds(5)}, [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
-    got = batch.ok() ? static_cast<int>(batch->size()) : -2;
-  });
+  auto pending = queue.ReceiveAsync({.wait = absl::Seconds(5)},
+                                    [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
+                                      got = batch.ok() ? static_cast<int>(batch->size()) : -2;
+                                    });
   Advance(absl::Seconds(4));
   EXPECT_EQ(got, -1);
   Advance(absl::Seconds(1));
@@ -164,9 +171,10 @@ TEST_P(ReceiveTest, ParkedReceiveEndsEmptyAtItsDeadline) {
 TEST_P(ReceiveTest, CancelledReceiveTakesNothing) {
   Queue queue = Create("cancel");
   std::atomic<bool> cancelled{false};
-  auto pending = queue.ReceiveAsync({.wait = absl::Seconds(20)}, [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
-    cancelled = absl::IsCancelled(batch.status());
-  });
+  auto pending = queue.ReceiveAsync({.wait = absl::Seconds(20)},
+                                    [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
+                                      cancelled = absl::IsCancelled(batch.status());
+                                    });
   pending->Cancel();
   pending->Cancel();
   EXPECT_TRUE(cancelled);
@@ -194,9 +202,10 @@ TEST_P(ReceiveTest, InFlightLimitRefusesShortPollsAndParksLongOnesUntilADelete) 
   EXPECT_EQ(batch->size(), 3u);
   EXPECT_TRUE(FailsWith(queue.Receive(), "OverLimit", "MaximumInFlightMessages"));
   std::atomic<int> got{-1};
-  auto pending = queue.ReceiveAsync({.wait = absl::Seconds(20)}, [&](absl::StatusOr<std::vector<ReceivedMessage>> b) {
-    got = b.ok() ? static_cast<int>(b->size()) : -2;
-  });
+  auto pending = queue.ReceiveAsync({.wait = absl::Seconds(20)},
+                                    [&](absl::StatusOr<std::vector<ReceivedMessage>> b) {
+                                      got = b.ok() ? static_cast<int>(b->size()) : -2;
+                                    });
   EXPECT_EQ(got, -1);
   ASSERT_OK(queue.Delete((*batch)[0].receipt_handle));
   EXPECT_TRUE(Eventually([&] { return got == 1; }));
@@ -217,8 +226,10 @@ TEST_P(ReceiveTest, ViewsOfAMessageOutliveItsQueueAndItsBroker) {
 
 TEST_P(ReceiveTest, ExhaustedMessageMovesToTheDeadLetterQueueAtTheNextReceive) {
   Queue dead = Create("dead");
-  Queue queue = Create("source", {.visibility_timeout = absl::Seconds(1), .redrive_policy = RedrivePolicy{"dead", 2}});
-  const absl::StatusOr<SendResult> sent = queue.Send({.body = "poison", .attributes = {{"k", "v"}}});
+  Queue queue = Create("source", {.visibility_timeout = absl::Seconds(1),
+                                  .redrive_policy = RedrivePolicy{"dead", 2}});
+  const absl::StatusOr<SendResult> sent =
+      queue.Send({.body = "poison", .attributes = {{"k", "v"}}});
   ASSERT_OK(sent);
   for (int i = 1; i <= 2; ++i) {
     const std::vector<ReceivedMessage> received = ReceiveExactly(queue, 1, absl::Seconds(1));
@@ -254,7 +265,8 @@ TEST_P(ReceiveTest, ExhaustedMessageStaysReceivableWhenItsDeadLetterQueueIsGone)
 
 TEST_P(ReceiveTest, ReceiveBehindExhaustedMessagesIsFilledWithTheNextOnes) {
   Create("dead");
-  Queue queue = Create("source", {.visibility_timeout = absl::Seconds(1), .redrive_policy = RedrivePolicy{"dead", 1}});
+  Queue queue = Create("source", {.visibility_timeout = absl::Seconds(1),
+                                  .redrive_policy = RedrivePolicy{"dead", 1}});
   for (int i = 0; i < 10; ++i) ASSERT_OK(queue.Send({.body = "old"}));
   ASSERT_EQ(ReceiveExactly(queue, 10, absl::Seconds(1)).size(), 10u);
   Advance(absl::Seconds(1));
@@ -269,7 +281,8 @@ TEST_P(ReceiveTest, ExpiredMessageIsNeverDeliveredAndLeavesTheCounts) {
   const std::vector<ReceivedMessage> held = ReceiveExactly(queue, 5);
   Advance(absl::Seconds(61));
   EXPECT_TRUE(ReceiveAll(queue).empty());
-  EXPECT_TRUE(Eventually([&] { return queue.Describe()->visible == 0 && queue.Describe()->in_flight == 0; }));
+  EXPECT_TRUE(Eventually(
+      [&] { return queue.Describe()->visible == 0 && queue.Describe()->in_flight == 0; }));
   EXPECT_OK(queue.Delete(held[0].receipt_handle));
 }
 
@@ -281,7 +294,8 @@ TEST_P(ReceiveTest, SweepRemovesExpiredMessagesOfAQueueThatNobodyReceivesFrom) {
   // Past the retention of the first five and the next sweep.
   Advance(absl::Seconds(59));
   Advance(absl::Seconds(1));
-  ASSERT_TRUE(Eventually([&] { return queue.Describe()->visible == 0 || queue.Describe()->visible == 1; }));
+  ASSERT_TRUE(
+      Eventually([&] { return queue.Describe()->visible == 0 || queue.Describe()->visible == 1; }));
   for (int i = 0; i < 3; ++i) Advance(absl::Seconds(60));
   EXPECT_TRUE(Eventually([&] { return queue.Describe()->visible == 0; }));
   EXPECT_EQ(broker().Stats().messages_expired, 6u);

@@ -16,7 +16,9 @@ TEST_P(SendTest, SentMessageIsReceivedWithAllItsParts) {
   Queue queue = Create("orders");
   const absl::StatusOr<SendResult> sent =
       queue.Send({.body = "two espressos",
-                  .attributes = {{"table", "7"}, {"count", {"Number.int", "2"}}, {"raw", {"Binary", std::string("\0\1\2", 3)}}},
+                  .attributes = {{"table", "7"},
+                                 {"count", {"Number.int", "2"}},
+                                 {"raw", {"Binary", std::string("\0\1\2", 3)}}},
                   .group_id = "guest-1",
                   .trace_header = "Root=1-5759e988-bd862e3fe1be46a994272793"});
   ASSERT_OK(sent);
@@ -30,7 +32,9 @@ TEST_P(SendTest, SentMessageIsReceivedWithAllItsParts) {
   EXPECT_EQ(m.group_id(), "guest-1");
   EXPECT_EQ(m.trace_header(), "Root=1-5759e988-bd862e3fe1be46a994272793");
   EXPECT_FALSE(m.sequence_number.has_value());
-  const MessageAttributes expected = {{"table", "7"}, {"count", {"Number.int", "2"}}, {"raw", {"Binary", std::string("\0\1\2", 3)}}};
+  const MessageAttributes expected = {{"table", "7"},
+                                      {"count", {"Number.int", "2"}},
+                                      {"raw", {"Binary", std::string("\0\1\2", 3)}}};
   EXPECT_EQ(m.attributes(), expected);
 }
 
@@ -51,7 +55,8 @@ TEST_P(SendTest, MessageIdsAreDistinctUuidsOfVersion4) {
 
 TEST_P(SendTest, WrongEntryOfABatchFailsAloneAndTheOthersAreSent) {
   Queue queue = Create("batch");
-  const std::vector<OutgoingMessage> batch = {{.body = "a"}, {.body = ""}, {.body = "b"}, {.body = "bad \x01"}};
+  const std::vector<OutgoingMessage> batch = {
+      {.body = "a"}, {.body = ""}, {.body = "b"}, {.body = "bad \x01"}};
   const std::vector<absl::StatusOr<SendResult>> results = queue.SendBatch(batch);
   ASSERT_EQ(results.size(), 4u);
   EXPECT_OK(results[0]);

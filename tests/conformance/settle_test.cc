@@ -16,7 +16,8 @@ class SettleTest : public ConformanceTest {
   // Whether nothing is left, also after every timeout.
   bool Gone(Queue& queue) {
     Advance(absl::Hours(13));
-    return ReceiveAll(queue).empty() && Eventually([&] { return queue.Describe()->visible + queue.Describe()->in_flight == 0; });
+    return ReceiveAll(queue).empty() &&
+           Eventually([&] { return queue.Describe()->visible + queue.Describe()->in_flight == 0; });
   }
 };
 INSTANTIATE_TEST_SUITE_P(Kinds, SettleTest, ::testing::ValuesIn(AllBrokerKinds()), KindName);
@@ -59,15 +60,19 @@ TEST_P(SettleTest, HandleOfAnotherQueueAForgedOneAndAnEmptyOneAreRefusedAndChang
   Queue other = Create("other");
   const ReceivedMessage foreign = SendAndReceive(other);
   EXPECT_OK(queue.Send({.body = "m"}));
-  EXPECT_TRUE(FailsWith(queue.Delete(foreign.receipt_handle), "ReceiptHandleIsInvalid", "ReceiptHandle"));
-  EXPECT_TRUE(FailsWith(queue.ChangeMessageVisibility(foreign.receipt_handle, absl::Seconds(1)), "ReceiptHandleIsInvalid", "ReceiptHandle"));
+  EXPECT_TRUE(
+      FailsWith(queue.Delete(foreign.receipt_handle), "ReceiptHandleIsInvalid", "ReceiptHandle"));
+  EXPECT_TRUE(FailsWith(queue.ChangeMessageVisibility(foreign.receipt_handle, absl::Seconds(1)),
+                        "ReceiptHandleIsInvalid", "ReceiptHandle"));
   EXPECT_TRUE(FailsWith(queue.Delete(ReceiptHandle()), "ReceiptHandleIsInvalid", "ReceiptHandle"));
   // Every bit of a handle counts.
   const ReceivedMessage own = ReceiveExactly(queue, 1)[0];
   for (size_t byte = 0; byte < ReceiptHandle::kSize; ++byte) {
     std::array<uint8_t, ReceiptHandle::kSize> bytes = own.receipt_handle.bytes();
     bytes[byte] ^= 0x10;
-    EXPECT_TRUE(FailsWith(queue.Delete(ReceiptHandle(bytes)), "ReceiptHandleIsInvalid", "ReceiptHandle")) << byte;
+    EXPECT_TRUE(
+        FailsWith(queue.Delete(ReceiptHandle(bytes)), "ReceiptHandleIsInvalid", "ReceiptHandle"))
+        << byte;
   }
   EXPECT_EQ(queue.Describe()->in_flight, 1);
   EXPECT_EQ(other.Describe()->in_flight, 1);
@@ -79,8 +84,10 @@ TEST_P(SettleTest, HandleTextRoundTripsAndGarbageIsRefused) {
   const std::string text = m.receipt_handle.ToString();
   EXPECT_EQ(text.size(), 48u);
   EXPECT_EQ(*ReceiptHandle::Parse(text), m.receipt_handle);
-  for (const std::string& garbage : {std::string(), std::string("x"), text + "A", text.substr(1), std::string(48, '!'), std::string(5000, 'A')}) {
-    EXPECT_TRUE(FailsWith(ReceiptHandle::Parse(garbage), "ReceiptHandleIsInvalid", "ReceiptHandle")) << garbage.substr(0, 60);
+  for (const std::string& garbage : {std::string(), std::string("x"), text + "A", text.substr(1),
+                                     std::string(48, '!'), std::string(5000, 'A')}) {
+    EXPECT_TRUE(FailsWith(ReceiptHandle::Parse(garbage), "ReceiptHandleIsInvalid", "ReceiptHandle"))
+        << garbage.substr(0, 60);
   }
 }
 
@@ -139,7 +146,8 @@ TEST_P(SettleTest, ChangeOfADeletedMessageIsAnError) {
   Queue queue = Create("deleted");
   const ReceivedMessage m = SendAndReceive(queue);
   ASSERT_OK(queue.Delete(m.receipt_handle));
-  EXPECT_TRUE(FailsWith(queue.ChangeMessageVisibility(m.receipt_handle, absl::Seconds(1)), "InvalidParameterValue", "ReceiptHandle"));
+  EXPECT_TRUE(FailsWith(queue.ChangeMessageVisibility(m.receipt_handle, absl::Seconds(1)),
+                        "InvalidParameterValue", "ReceiptHandle"));
 }
 
 TEST_P(SettleTest, PurgeRemovesVisibleInFlightAndDelayedMessagesAndNothingSentLater) {
@@ -163,7 +171,8 @@ TEST_P(SettleTest, PurgeRemovesVisibleInFlightAndDelayedMessagesAndNothingSentLa
 
 TEST_P(SettleTest, PeekShowsEveryStateAndChangesNone) {
   Queue queue = Create("peek");
-  for (const char* body : {"first", "second", "third"}) ASSERT_OK(queue.Send({.body = body, .attributes = {{"k", "v"}}}));
+  for (const char* body : {"first", "second", "third"})
+    ASSERT_OK(queue.Send({.body = body, .attributes = {{"k", "v"}}}));
   ASSERT_OK(queue.Send({.body = "delayed", .delay = absl::Seconds(30)}));
   ASSERT_OK(queue.Receive());
   const absl::StatusOr<std::vector<PeekedMessage>> peeked = queue.Peek();

@@ -105,7 +105,7 @@ class Broker:
             # An old file of another process is not ours.
             with contextlib.suppress(FileNotFoundError, ValueError):
                 self.ready = json.loads(self.ready_file.read_text())
-                return self.ready["pid"] == self.process.pid
+                return self.ready.get("pid") == self.process.pid
             return False
 
         wait_until(is_ready, f"ready; log:\n{self.log.read_text()}")

@@ -258,10 +258,10 @@ def test_send_reads_standard_input(broker, queue):
 
 
 def test_send_refuses_an_empty_and_a_large_body(broker, queue):
-    for body in (b"", b"x" * (1024 * 1024 + 1)):
+    for body, reason in ((b"", "MissingParameter"), (b"x" * (1024 * 1024 + 1), "InvalidParameterValue")):
         result = broker.cli("--output", "json", "send", queue, stdin=body)
         assert result.code == 1, result
-        assert result.error["reason"] == "InvalidParameterValue"
+        assert result.error["reason"] == reason
     broker.ok("send", queue, stdin=b"x" * (1024 * 1024))
     assert counts(broker, queue) == (1, 0, 0)
 

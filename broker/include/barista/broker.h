@@ -19,36 +19,38 @@
 namespace barista {
 
 struct BrokerOptions {
-  // Where the queues are kept; created if missing. Empty: in memory only, and every queue has the durability `memory`.
+  // Where the queues are kept; created if missing. Empty: in memory only, and every queue has the
+  // durability `memory`.
   std::string data_dir = "";
 
   // Durability of queues that do not ask for one. Ignored (kMemory) without a data_dir.
   Durability default_durability = Durability::kFsync;
 
-  // Memory for messages and storage buffers, in bytes: [64 MiB, 1 TiB]. Depth beyond it is kept on disk (I8); queues of durability
-  // `memory` refuse sends instead.
+  // Memory for messages and storage buffers, in bytes: [64 MiB, 1 TiB]. Depth beyond it is kept on
+  // disk (I8); queues of durability `memory` refuse sends instead.
   int64_t memory_limit_bytes = int64_t{512} << 20;
 
   // At most this much later the log of `os` queues is synced, [1ms, 60s].
   absl::Duration sync_interval = absl::Milliseconds(100);
 
-  // Sends are refused with kResourceExhausted/StorageFull while the file system of data_dir has less free space, in bytes.
-  // Deletes, receives and moves go on. >= 0.
+  // Sends are refused with kResourceExhausted/StorageFull while the file system of data_dir has
+  // less free space, in bytes. Deletes, receives and moves go on. >= 0.
   int64_t free_space_floor_bytes = int64_t{256} << 20;
 
-  // Requests waiting to be committed may hold this much before senders are refused (callback forms) or wait (blocking forms):
-  // [1 MiB, 4 GiB].
+  // Requests waiting to be committed may hold this much before senders are refused (callback forms)
+  // or wait (blocking forms): [1 MiB, 4 GiB].
   int64_t intake_limit_bytes = int64_t{64} << 20;
 
-  // A blocking call of a thread that finds the committer idle commits by itself, without a thread hand-off.
+  // A blocking call of a thread that finds the committer idle commits by itself, without a thread
+  // hand-off.
   bool inline_commit = true;
 
-  // No threads of ours: time passes and background work happens only inside RunOnce(), and blocking sends and deletes
-  // commit inline. For tests, simulations and single-threaded programs.
+  // No threads of ours: time passes and background work happens only inside RunOnce(), and blocking
+  // sends and deletes commit inline. For tests, simulations and single-threaded programs.
   bool manual = false;
 
-  // Opens a data directory whose log lost synced operations to corruption, giving up what was lost. Otherwise Open refuses with
-  // kDataLoss/LogTruncated.
+  // Opens a data directory whose log lost synced operations to corruption, giving up what was lost.
+  // Otherwise Open refuses with kDataLoss/LogTruncated.
   bool accept_truncated_log = false;
 
   // Not owned; outlives the broker. Null: Clock::System().
@@ -72,7 +74,8 @@ struct ListQueuesResult {
 
 // What Open found and repaired.
 struct RecoveryReport {
-  // Operations batches that were in the log but had not been synced, and were lost with the machine. Never acknowledged at `fsync`.
+  // Operations batches that were in the log but had not been synced, and were lost with the
+  // machine. Never acknowledged at `fsync`.
   uint64_t unsynced_commits_dropped = 0;
   // Synced batches lost to a corrupt log; 0 unless accept_truncated_log was given.
   uint64_t synced_commits_lost = 0;
@@ -83,29 +86,30 @@ struct BrokerStats {
   uint64_t messages_sent = 0;
   uint64_t messages_received = 0;
   uint64_t messages_deleted = 0;
-  uint64_t messages_expired = 0;       // by retention
+  uint64_t messages_expired = 0;  // by retention
   uint64_t messages_dead_lettered = 0;
   uint64_t bytes_sent = 0;
-  uint64_t commits = 0;                // batches written
-  uint64_t commit_operations = 0;      // operations in them
+  uint64_t commits = 0;            // batches written
+  uint64_t commit_operations = 0;  // operations in them
   uint64_t syncs = 0;
   int64_t queues = 0;
   int64_t parked_receives = 0;
-  int64_t resident_messages = 0;       // in memory: ready, in flight
+  int64_t resident_messages = 0;  // in memory: ready, in flight
   int64_t resident_bytes = 0;
-  bool refusing_writes = false;        // after a failed write or sync (I10)
-  bool refusing_sends = false;         // below free_space_floor_bytes
+  bool refusing_writes = false;  // after a failed write or sync (I10)
+  bool refusing_sends = false;   // below free_space_floor_bytes
 };
 
 // A message broker: queues with the semantics of Amazon SQS, in this process. Thread-safe.
 //
-// Threads: a committer, a timer and a pager, beside those of the storage; none in manual mode. Several brokers may live in one
-// process, each with its own data directory.
+// Threads: a committer, a timer and a pager, beside those of the storage; none in manual mode.
+// Several brokers may live in one process, each with its own data directory.
 class Broker {
  public:
   // Opens or creates the data directory and takes its lock. O(queues + in flight), not O(messages).
-  // kFailedPrecondition/DataDirectoryInUse: another process or broker has it open. kFailedPrecondition/DataDirectoryTooNew: written by a
-  // newer version. kDataLoss/LogTruncated, DataCorrupt: see BrokerOptions::accept_truncated_log. kPermissionDenied: not writable.
+  // kFailedPrecondition/DataDirectoryInUse: another process or broker has it open.
+  // kFailedPrecondition/DataDirectoryTooNew: written by a newer version. kDataLoss/LogTruncated,
+  // DataCorrupt: see BrokerOptions::accept_truncated_log. kPermissionDenied: not writable.
   // kInvalidArgument/InvalidParameterValue: an option out of its range.
   static absl::StatusOr<std::unique_ptr<Broker>> Open(const BrokerOptions& options = {});
 
@@ -114,15 +118,17 @@ class Broker {
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
 
-  // Ends parked receives with kFailedPrecondition/BrokerClosed, commits what was accepted, syncs, and joins every thread. Later calls
-  // answer BrokerClosed. The status is that of the last sync.
+  // Ends parked receives with kFailedPrecondition/BrokerClosed, commits what was accepted, syncs,
+  // and joins every thread. Later calls answer BrokerClosed. The status is that of the last sync.
   virtual absl::Status Close() = 0;
 
-  // Creates a queue; returns the existing one if every *given* attribute (and the tags, if any) equals its current value.
-  // Names: 1 to 80 of [A-Za-z0-9_-]. kAlreadyExists/QueueNameExists: exists with another value. kInvalidArgument/
-  // InvalidParameterValue: bad name. kInvalidArgument/InvalidAttributeValue: attribute out of range. The definition is synced
+  // Creates a queue; returns the existing one if every *given* attribute (and the tags, if any)
+  // equals its current value. Names: 1 to 80 of [A-Za-z0-9_-]. kAlreadyExists/QueueNameExists:
+  // exists with another value. kInvalidArgument/ InvalidParameterValue: bad name.
+  // kInvalidArgument/InvalidAttributeValue: attribute out of range. The definition is synced
   // whatever the queue's durability. Source: SQS CreateQueue.
-  virtual absl::StatusOr<Queue> CreateQueue(absl::string_view name, const QueueAttributes& attributes = {},
+  virtual absl::StatusOr<Queue> CreateQueue(absl::string_view name,
+                                            const QueueAttributes& attributes = {},
                                             const QueueTags& tags = {}) = 0;
   // kNotFound/QueueDoesNotExist.
   virtual absl::StatusOr<Queue> GetQueue(absl::string_view name) = 0;
@@ -134,7 +140,8 @@ class Broker {
   virtual const RecoveryReport& recovery() const = 0;
   virtual const BrokerOptions& options() const = 0;
 
-  // Manual mode: does all work that is due now (commits, timers, paging, sweeps) and says whether there was any.
+  // Manual mode: does all work that is due now (commits, timers, paging, sweeps) and says whether
+  // there was any.
   virtual bool RunOnce() = 0;
   // Manual mode: when the next timer is due by the clock's Monotonic(); InfiniteDuration() if none.
   virtual absl::Duration NextDeadline() const = 0;

@@ -11,8 +11,9 @@ namespace barista {
 
 // Where the broker gets the time from; it reads no other clock. Thread-safe.
 //
-// Monotonic() drives deadlines in memory (visibility, delay, long poll): it never goes back and does not follow changes of the
-// wall clock. Now() is the wall time, used for what is stored or shown (sent time, retention, persisted leases).
+// Monotonic() drives deadlines in memory (visibility, delay, long poll): it never goes back and
+// does not follow changes of the wall clock. Now() is the wall time, used for what is stored or
+// shown (sent time, retention, persisted leases).
 class Clock {
  public:
   virtual ~Clock() = default;
@@ -21,8 +22,9 @@ class Clock {
   // Time since an arbitrary fixed point in the past of this process.
   virtual absl::Duration Monotonic() const = 0;
 
-  // Calls `on_jump` whenever Monotonic() moves other than by the passing of real time, until Unsubscribe(id) has returned.
-  // `on_jump` must not call back into the clock. The system clock never jumps.
+  // Calls `on_jump` whenever Monotonic() moves other than by the passing of real time, until
+  // Unsubscribe(id) has returned. `on_jump` must not call back into the clock. The system clock
+  // never jumps.
   virtual int64_t Subscribe(std::function<void()> on_jump);
   virtual void Unsubscribe(int64_t id);
 
@@ -30,7 +32,8 @@ class Clock {
   static Clock* System();
 };
 
-// A clock that stands still until it is told to move: tests and simulations, and `barista serve --manual-clock`. Thread-safe.
+// A clock that stands still until it is told to move: tests and simulations, and `barista serve
+// --manual-clock`. Thread-safe.
 class ManualClock : public Clock {
  public:
   explicit ManualClock(absl::Time now = absl::FromUnixSeconds(1767225600));  // 2026-01-01T00:00:00Z
@@ -43,7 +46,8 @@ class ManualClock : public Clock {
 
   // Moves both times on by `step` >= 0.
   void Advance(absl::Duration step);
-  // Moves the wall time only, in either direction, as an administrator who sets the machine's clock does.
+  // Moves the wall time only, in either direction, as an administrator who sets the machine's clock
+  // does.
   void StepWallClock(absl::Duration step);
 
  private:

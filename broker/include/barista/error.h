@@ -8,27 +8,30 @@
 
 namespace barista {
 
-// Every error of barista is an absl::Status whose code says what the caller can do next and whose ErrorInfo says what was wrong
-// in words a program can compare:
+// Every error of barista is an absl::Status whose code says what the caller can do next and whose
+// ErrorInfo says what was wrong in words a program can compare:
 //
 //   kInvalidArgument     the request is wrong; do not retry it
 //   kNotFound            the queue does not exist
 //   kAlreadyExists       a queue of that name exists with other attributes
-//   kFailedPrecondition  the state forbids it: closed broker, directory in use, newer format, wrong mode
-//   kResourceExhausted   a budget is used up (intake, disk, memory, in flight); retry later
+//   kFailedPrecondition  the state forbids it: closed broker, directory in use, newer format, wrong
+//   mode kResourceExhausted   a budget is used up (intake, disk, memory, in flight); retry later
 //   kUnavailable         the store refuses writes after a failed write or sync; reopen the broker
 //   kDataLoss            a stored record or the log is corrupt
 //   kCancelled, kDeadlineExceeded   a parked receive was given up
 //
 // An operation that answers with an error has changed nothing (I9).
 struct ErrorInfo {
-  // The name of the error: AWS's where AWS has one ("QueueDoesNotExist", "ReceiptHandleIsInvalid", "InvalidParameterValue",
-  // "InvalidAttributeName", "InvalidAttributeValue", "InvalidMessageContents", "OverLimit", "QueueNameExists",
-  // "MissingParameter", "EmptyBatchRequest", "TooManyEntriesInBatchRequest", "BatchRequestTooLong"), ours elsewhere
-  // ("StoreUnavailable", "StorageFull", "IntakeFull", "MemoryFull", "DataDirectoryInUse", "DataDirectoryTooNew", "LogTruncated",
-  // "BrokerClosed", "WouldBlock"). Empty for a status that is not barista's.
+  // The name of the error: AWS's where AWS has one ("QueueDoesNotExist", "ReceiptHandleIsInvalid",
+  // "InvalidParameterValue", "InvalidAttributeName", "InvalidAttributeValue",
+  // "InvalidMessageContents", "OverLimit", "QueueNameExists", "MissingParameter",
+  // "EmptyBatchRequest", "TooManyEntriesInBatchRequest", "BatchRequestTooLong"), ours elsewhere
+  // ("StoreUnavailable", "StorageFull", "IntakeFull", "MemoryFull", "DataDirectoryInUse",
+  // "DataDirectoryTooNew", "LogTruncated", "BrokerClosed", "WouldBlock"). Empty for a status that
+  // is not barista's.
   std::string reason = {};
-  // The parameter that is wrong, its value (shortened to 128 bytes) and the limit it broke; empty where there is none.
+  // The parameter that is wrong, its value (shortened to 128 bytes) and the limit it broke; empty
+  // where there is none.
   std::string field = {};
   std::string value = {};
   std::string limit = {};

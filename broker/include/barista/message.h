@@ -15,15 +15,18 @@
 
 namespace barista {
 
-// Limits of messages. A queue may set a smaller maximum message size (QueueAttributes::maximum_message_size).
-inline constexpr size_t kMaxMessageBytes = 1 << 20;        // body + names, types and values of the attributes
-inline constexpr size_t kMaxMessageAttributes = 10;        // per message
-inline constexpr size_t kMaxAttributeNameBytes = 256;      // 1 to 256
-inline constexpr size_t kMaxAttributeTypeBytes = 256;      // "String", "Number" or "Binary", and an optional ".label"
-inline constexpr size_t kMaxGroupIdBytes = 128;            // 1 to 128
-inline constexpr size_t kMaxTraceHeaderBytes = 1024;       // AWSTraceHeader
-inline constexpr size_t kMaxBatchEntries = 1000;           // entries of one batch call
-inline constexpr size_t kMaxBatchBytes = 4 << 20;          // message sizes of one send batch together
+// Limits of messages. A queue may set a smaller maximum message size
+// (QueueAttributes::maximum_message_size).
+inline constexpr size_t kMaxMessageBytes =
+    1 << 20;  // body + names, types and values of the attributes
+inline constexpr size_t kMaxMessageAttributes = 10;    // per message
+inline constexpr size_t kMaxAttributeNameBytes = 256;  // 1 to 256
+inline constexpr size_t kMaxAttributeTypeBytes =
+    256;  // "String", "Number" or "Binary", and an optional ".label"
+inline constexpr size_t kMaxGroupIdBytes = 128;       // 1 to 128
+inline constexpr size_t kMaxTraceHeaderBytes = 1024;  // AWSTraceHeader
+inline constexpr size_t kMaxBatchEntries = 1000;      // entries of one batch call
+inline constexpr size_t kMaxBatchBytes = 4 << 20;     // message sizes of one send batch together
 
 // Identifies a message for its whole life, also through moves between queues. A UUID; a value type.
 class MessageId {
@@ -51,8 +54,9 @@ class MessageId {
   std::array<uint8_t, kSize> bytes_{};
 };
 
-// Stands for one receive of one message: what a consumer shows to delete the message or to change its visibility. A value type,
-// opaque, authenticated by a key of the data directory: nobody can make one up (I6). Valid across a restart of the broker.
+// Stands for one receive of one message: what a consumer shows to delete the message or to change
+// its visibility. A value type, opaque, authenticated by a key of the data directory: nobody can
+// make one up (I6). Valid across a restart of the broker.
 class ReceiptHandle {
  public:
   static constexpr size_t kSize = 36;
@@ -60,27 +64,33 @@ class ReceiptHandle {
   ReceiptHandle() = default;
   explicit ReceiptHandle(const std::array<uint8_t, kSize>& bytes) : bytes_(bytes) {}
 
-  // Reads the form that ToString() writes. kInvalidArgument/ReceiptHandleIsInvalid: not of that form. That the handle is
-  // authentic is checked by the queue it is shown to.
+  // Reads the form that ToString() writes. kInvalidArgument/ReceiptHandleIsInvalid: not of that
+  // form. That the handle is authentic is checked by the queue it is shown to.
   static absl::StatusOr<ReceiptHandle> Parse(absl::string_view text);
   // 48 characters of [A-Za-z0-9_-].
   std::string ToString() const;
   const std::array<uint8_t, kSize>& bytes() const { return bytes_; }
 
-  friend bool operator==(const ReceiptHandle& a, const ReceiptHandle& b) { return a.bytes_ == b.bytes_; }
+  friend bool operator==(const ReceiptHandle& a, const ReceiptHandle& b) {
+    return a.bytes_ == b.bytes_;
+  }
   friend bool operator!=(const ReceiptHandle& a, const ReceiptHandle& b) { return !(a == b); }
 
  private:
   std::array<uint8_t, kSize> bytes_{};
 };
 
-// The value of a message attribute. `data_type` is "String", "Number" or "Binary", optionally followed by "." and a label of the
-// user's ("Number.int"); `value` is the text (String: SQS's character set; Number: decimal, up to 38 digits) or the raw bytes.
+// The value of a message attribute. `data_type` is "String", "Number" or "Binary", optionally
+// followed by "." and a label of the user's ("Number.int"); `value` is the text (String: SQS's
+// character set; Number: decimal, up to 38 digits) or the raw bytes.
 struct MessageAttribute {
   MessageAttribute() = default;
-  MessageAttribute(const char* text) : data_type("String"), value(text) {}                 // NOLINT(runtime/explicit)
-  MessageAttribute(absl::string_view text) : data_type("String"), value(text) {}           // NOLINT(runtime/explicit)
-  MessageAttribute(std::string type, std::string v) : data_type(std::move(type)), value(std::move(v)) {}
+  MessageAttribute(const char* text)
+      : data_type("String"), value(text) {}  // NOLINT(runtime/explicit)
+  MessageAttribute(absl::string_view text)
+      : data_type("String"), value(text) {}  // NOLINT(runtime/explicit)
+  MessageAttribute(std::string type, std::string v)
+      : data_type(std::move(type)), value(std::move(v)) {}
 
   bool is_binary() const { return absl::string_view(data_type).substr(0, 6) == "Binary"; }
   friend bool operator==(const MessageAttribute& a, const MessageAttribute& b) {
@@ -91,23 +101,26 @@ struct MessageAttribute {
   std::string value;
 };
 
-// Name and value, in the order in which they were sent. Names are distinct, 1 to 256 bytes, case-sensitive, and do not begin with
-// "AWS." or "Amazon." in any case.
+// Name and value, in the order in which they were sent. Names are distinct, 1 to 256 bytes,
+// case-sensitive, and do not begin with "AWS." or "Amazon." in any case.
 using MessageAttributes = std::vector<std::pair<std::string, MessageAttribute>>;
 
 // A message to send. Everything is copied before the call returns, also by the callback forms.
 struct OutgoingMessage {
-  // At least one byte. On a queue whose BodyCharset is `text`: UTF-8 of #x9 #xA #xD #x20-#xD7FF #xE000-#xFFFD #x10000-#x10FFFF.
+  // At least one byte. On a queue whose BodyCharset is `text`: UTF-8 of #x9 #xA #xD #x20-#xD7FF
+  // #xE000-#xFFFD #x10000-#x10FFFF.
   absl::string_view body;
   // At most kMaxMessageAttributes.
   MessageAttributes attributes = {};
-  // How long the message stays invisible after the send, [0s, 15min] in whole milliseconds; unset: the queue's delay.
+  // How long the message stays invisible after the send, [0s, 15min] in whole milliseconds; unset:
+  // the queue's delay.
   std::optional<absl::Duration> delay = std::nullopt;
   // 1 to 128 characters of a-z A-Z 0-9 and punctuation. Returned with the message.
   std::optional<absl::string_view> group_id = std::nullopt;
   // FIFO queues only; same alphabet as group_id.
   std::optional<absl::string_view> dedup_id = std::nullopt;
-  // The system attribute AWSTraceHeader, at most kMaxTraceHeaderBytes; not counted in the message size.
+  // The system attribute AWSTraceHeader, at most kMaxTraceHeaderBytes; not counted in the message
+  // size.
   std::optional<absl::string_view> trace_header = std::nullopt;
   // The system attribute SenderId, set by a server for its authenticated client; at most 128 bytes.
   std::optional<absl::string_view> sender_id = std::nullopt;
@@ -144,8 +157,8 @@ class PayloadRef {
 };
 }  // namespace internal
 
-// A message as stored: what a receive and a peek return. Copies are cheap (they share the bytes) and keep every view below valid;
-// the views outlive the broker too.
+// A message as stored: what a receive and a peek return. Copies are cheap (they share the bytes)
+// and keep every view below valid; the views outlive the broker too.
 class StoredMessage {
  public:
   MessageId message_id;

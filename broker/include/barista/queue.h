@@ -22,9 +22,11 @@ inline constexpr int kMaxReceiveMessages = 1000;
 struct ReceiveOptions {
   // [1, kMaxReceiveMessages].
   int max_messages = 1;
-  // How long to wait for a first message, [0s, 1h]; unset: the queue's receive_wait. Zero answers at once.
+  // How long to wait for a first message, [0s, 1h]; unset: the queue's receive_wait. Zero answers
+  // at once.
   std::optional<absl::Duration> wait = std::nullopt;
-  // How long the received messages are hidden from others, [0s, 12h]; unset: the queue's visibility_timeout.
+  // How long the received messages are hidden from others, [0s, 12h]; unset: the queue's
+  // visibility_timeout.
   std::optional<absl::Duration> visibility_timeout = std::nullopt;
 };
 
@@ -41,8 +43,9 @@ struct PeekOptions {
 class PendingReceive {
  public:
   virtual ~PendingReceive() = default;
-  // Gives the receive up: unless its callback has been claimed already, the callback runs with kCancelled, nothing is in flight for it
-  // and no receive was counted. Returns at once, callable from any thread, any number of times.
+  // Gives the receive up: unless its callback has been claimed already, the callback runs with
+  // kCancelled, nothing is in flight for it and no receive was counted. Returns at once, callable
+  // from any thread, any number of times.
   virtual void Cancel() = 0;
 };
 
@@ -50,15 +53,18 @@ namespace internal {
 class QueueState;
 }
 
-// A queue of a broker: a cheap, copyable reference. Thread-safe. It stays valid after Broker::Close and after the queue was
-// deleted; operations then answer kFailedPrecondition/BrokerClosed and kNotFound/QueueDoesNotExist.
+// A queue of a broker: a cheap, copyable reference. Thread-safe. It stays valid after Broker::Close
+// and after the queue was deleted; operations then answer kFailedPrecondition/BrokerClosed and
+// kNotFound/QueueDoesNotExist.
 //
-// Blocking and callback forms. The blocking forms return when the operation is durable at the queue's level (I1), and may do the
-// commit themselves. The callback forms return at once; their callback runs exactly once, on a thread of the broker or inside
-// the call. A callback must be quick and may call the callback forms only: a blocking form called inside a callback answers
+// Blocking and callback forms. The blocking forms return when the operation is durable at the
+// queue's level (I1), and may do the commit themselves. The callback forms return at once; their
+// callback runs exactly once, on a thread of the broker or inside the call. A callback must be
+// quick and may call the callback forms only: a blocking form called inside a callback answers
 // kFailedPrecondition/WouldBlock.
 //
-// Common errors, beside those named at each operation: kUnavailable/StoreUnavailable after a failed write or sync (I10).
+// Common errors, beside those named at each operation: kUnavailable/StoreUnavailable after a failed
+// write or sync (I10).
 class Queue {
  public:
   Queue() = default;  // refers to no queue; using it is undefined
@@ -68,13 +74,16 @@ class Queue {
 
   // ---- Sending ----
 
-  // Sends one message. kInvalidArgument/InvalidMessageContents: a character that BodyCharset forbids (the error gives the
-  // offset). kInvalidArgument/InvalidParameterValue: body empty or over the queue's maximum message size, bad attribute, delay or
-  // group id. kResourceExhausted/IntakeFull, StorageFull, MemoryFull: no room now. O(bytes). Source: SQS SendMessage.
+  // Sends one message. kInvalidArgument/InvalidMessageContents: a character that BodyCharset
+  // forbids (the error gives the offset). kInvalidArgument/InvalidParameterValue: body empty or
+  // over the queue's maximum message size, bad attribute, delay or group id.
+  // kResourceExhausted/IntakeFull, StorageFull, MemoryFull: no room now. O(bytes). Source: SQS
+  // SendMessage.
   absl::StatusOr<SendResult> Send(const OutgoingMessage& message);
 
-  // Sends up to kMaxBatchEntries messages of up to kMaxBatchBytes together; one result per message, in order. A wrong entry fails
-  // alone; the others are committed together. An empty or oversized batch fails every entry. Source: SQS SendMessageBatch.
+  // Sends up to kMaxBatchEntries messages of up to kMaxBatchBytes together; one result per message,
+  // in order. A wrong entry fails alone; the others are committed together. An empty or oversized
+  // batch fails every entry. Source: SQS SendMessageBatch.
   std::vector<absl::StatusOr<SendResult>> SendBatch(absl::Span<const OutgoingMessage> messages);
 
   using SendCallback = absl::AnyInvocable<void(std::vector<absl::StatusOr<SendResult>>)>;
@@ -82,23 +91,27 @@ class Queue {
 
   // ---- Receiving ----
 
-  // Takes up to max_messages visible messages and hides them for the visibility timeout; empty if there were none until `wait`
-  // passed. Returns as soon as there is one. On a queue with a redrive policy the receive is in the log before the messages leave, and
-  // messages that reached max_receive_count are moved to the dead-letter queue instead. kResourceExhausted/OverLimit: `wait` is
-  // zero and maximum_in_flight is reached; a waiting receive is parked instead. Source: SQS ReceiveMessage.
+  // Takes up to max_messages visible messages and hides them for the visibility timeout; empty if
+  // there were none until `wait` passed. Returns as soon as there is one. On a queue with a redrive
+  // policy the receive is in the log before the messages leave, and messages that reached
+  // max_receive_count are moved to the dead-letter queue instead. kResourceExhausted/OverLimit:
+  // `wait` is zero and maximum_in_flight is reached; a waiting receive is parked instead. Source:
+  // SQS ReceiveMessage.
   absl::StatusOr<std::vector<ReceivedMessage>> Receive(const ReceiveOptions& options = {});
 
   using ReceiveCallback = absl::AnyInvocable<void(absl::StatusOr<std::vector<ReceivedMessage>>)>;
   std::shared_ptr<PendingReceive> ReceiveAsync(const ReceiveOptions& options, ReceiveCallback done);
 
-  // Puts back messages whose receive never reached its consumer (a connection that broke): visible at once, and the receive is
-  // not counted. Handles that no longer stand for the latest receive are ignored.
+  // Puts back messages whose receive never reached its consumer (a connection that broke): visible
+  // at once, and the receive is not counted. Handles that no longer stand for the latest receive
+  // are ignored.
   void ReturnUndelivered(absl::Span<const ReceiptHandle> handles);
 
   // ---- Settling ----
 
-  // Removes the message. OK also if it is gone already, and on a standard queue after its visibility timeout.
-  // kInvalidArgument/ReceiptHandleIsInvalid: not a handle of this queue. Source: SQS DeleteMessage.
+  // Removes the message. OK also if it is gone already, and on a standard queue after its
+  // visibility timeout. kInvalidArgument/ReceiptHandleIsInvalid: not a handle of this queue.
+  // Source: SQS DeleteMessage.
   absl::Status Delete(const ReceiptHandle& handle);
   std::vector<absl::Status> DeleteBatch(absl::Span<const ReceiptHandle> handles);
 
@@ -106,28 +119,34 @@ class Queue {
   void DeleteBatchAsync(absl::Span<const ReceiptHandle> handles, StatusesCallback done);
 
   // Hides the message until now + `timeout`, for this receive only. Zero makes it visible at once.
-  // kInvalidArgument/ReceiptHandleIsInvalid: not a handle of this queue. kInvalidArgument/InvalidParameterValue: the message is
-  // gone, or `timeout` is out of [0s, 12h]. Source: SQS ChangeMessageVisibility.
+  // kInvalidArgument/ReceiptHandleIsInvalid: not a handle of this queue.
+  // kInvalidArgument/InvalidParameterValue: the message is gone, or `timeout` is out of [0s, 12h].
+  // Source: SQS ChangeMessageVisibility.
   absl::Status ChangeMessageVisibility(const ReceiptHandle& handle, absl::Duration timeout);
-  std::vector<absl::Status> ChangeMessageVisibilityBatch(absl::Span<const VisibilityChange> changes);
-  void ChangeMessageVisibilityBatchAsync(absl::Span<const VisibilityChange> changes, StatusesCallback done);
+  std::vector<absl::Status> ChangeMessageVisibilityBatch(
+      absl::Span<const VisibilityChange> changes);
+  void ChangeMessageVisibilityBatchAsync(absl::Span<const VisibilityChange> changes,
+                                         StatusesCallback done);
 
-  // Removes every message that was sent before the call, in flight and delayed ones too. Source: SQS PurgeQueue.
+  // Removes every message that was sent before the call, in flight and delayed ones too. Source:
+  // SQS PurgeQueue.
   absl::Status Purge();
 
   // ---- Looking ----
 
-  // Messages from the oldest on, whatever their state, without receiving them. O(messages looked at).
+  // Messages from the oldest on, whatever their state, without receiving them. O(messages looked
+  // at).
   absl::StatusOr<std::vector<PeekedMessage>> Peek(const PeekOptions& options = {});
 
   absl::StatusOr<QueueDescription> Describe();
 
   // ---- Definition ----
 
-  // Changes the given attributes and leaves the others. kInvalidArgument/InvalidAttributeValue, InvalidParameterValue.
-  // Source: SQS SetQueueAttributes.
+  // Changes the given attributes and leaves the others. kInvalidArgument/InvalidAttributeValue,
+  // InvalidParameterValue. Source: SQS SetQueueAttributes.
   absl::Status SetAttributes(const QueueAttributes& attributes);
-  // Adds or overwrites tags (at most 50; keys 1 to 128 bytes, values up to 256) / removes tags. Source: SQS TagQueue, UntagQueue.
+  // Adds or overwrites tags (at most 50; keys 1 to 128 bytes, values up to 256) / removes tags.
+  // Source: SQS TagQueue, UntagQueue.
   absl::Status Tag(const QueueTags& tags);
   absl::Status Untag(absl::Span<const std::string> keys);
 
