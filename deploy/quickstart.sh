@@ -128,7 +128,7 @@ counts() {
     grep -o '"ApproximateNumberOfMessages[A-Za-z]*":"[0-9]*"' | grep -o '[0-9]*"$' | tr -d '"' | paste -sd+ -
 }
 seconds() { date +%s.%N; }
-rate() { awk -v n="$1" -v from="$2" -v to="$3" 'BEGIN { s = to - from; printf "%.2f s, %.0f messages/s", s, s > 0 ? n / s : 0 }'; }
+rate() { awk -v n="$1" -v from="$2" -v to="$3" 'BEGIN { s = to - from; printf "%.2f s, %.0f messages/s", s, (s > 0 ? n / s : 0) }'; }
 
 say "Two workers receive and delete while every line of $file is sent"
 cp -- "$file" "$work/input" # a log may grow meanwhile

@@ -40,8 +40,12 @@ Interrupt::Interrupt(std::function<void()> on_signal) : on_signal_(std::move(on_
   struct sigaction action {};
   action.sa_handler = OnSignal;
   action.sa_flags = SA_RESTART;
+  // Who starts the command with a signal ignored, as shells do with SIGINT for background jobs,
+  // wants it ignored.
   sigaction(SIGINT, &action, &interrupt_before_);
+  if (interrupt_before_.sa_handler == SIG_IGN) sigaction(SIGINT, &interrupt_before_, nullptr);
   sigaction(SIGTERM, &action, &terminate_before_);
+  if (terminate_before_.sa_handler == SIG_IGN) sigaction(SIGTERM, &terminate_before_, nullptr);
 }
 
 Interrupt::~Interrupt() {
@@ -55,10 +59,8 @@ Interrupt::~Interrupt() {
 
 void Interrupt::Watch() {
   if (Read() == kEnd) return;
-  struct sigaction usual {};
-  usual.sa_handler = SIG_DFL;
-  sigaction(SIGINT, &usual, nullptr);
-  sigaction(SIGTERM, &usual, nullptr);
+  sigaction(SIGINT, &interrupt_before_, nullptr);
+  sigaction(SIGTERM, &terminate_before_, nullptr);
   on_signal_();
   while (Read() != kEnd) {
   }

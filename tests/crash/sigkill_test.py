@@ -113,7 +113,7 @@ def produce(*arguments):
         for name, result in zip(names, reply.results):
             if result.HasField("error"):
                 client.ledger.write("unexpected", result.error.reason, result.error.message)
-        client.ledger.write("sent", [n for n, r in zip(names, reply.results) if not r.HasField("error")])
+        client.ledger.write("sent", time.monotonic(), [n for n, r in zip(names, reply.results) if not r.HasField("error")])
 
     client.run(send_batch)
 
@@ -158,6 +158,7 @@ class Run:
         self.context = multiprocessing.get_context("spawn")
         self.stop_producing = self.context.Event()
         self.stop_consuming = self.context.Event()
+        self.killed_at = []
         self.slowest_start = 0.0
         self.broker = None
 
@@ -196,6 +197,7 @@ class Run:
             for _ in range(self.kills):
                 # The moment is the point of the test: nothing to wait for.
                 time.sleep(self.random.uniform(*KILL_AFTER_SECONDS))
+                self.killed_at.append(time.monotonic())
                 self.broker.kill()
                 self.start_broker()
             self.stop_producing.set()
@@ -216,13 +218,19 @@ class Run:
             if self.broker.process.poll() is None:
                 self.broker.kill()
 
+    def place(self, moment):
+        """Where a moment lies between the kills: what the developer asks first."""
+        kills = sum(at < moment for at in self.killed_at)
+        text = f"{moment - self.killed_at[kills - 1]:.3f} s after kill {kills}" if kills else "before the first kill"
+        return text + (f", {self.killed_at[kills] - moment:.3f} s before the next" if kills < len(self.killed_at) else "")
+
     def check(self):
         """Compares the ledgers."""
         problems = []
-        sent, deleted_at, receives = set(), {}, collections.defaultdict(list)
+        sent, deleted_at, receives = {}, {}, collections.defaultdict(list)
         for kind, *fields in [*read_ledgers(self.directory, "producer"), *read_ledgers(self.directory, "consumer")]:
             if kind == "sent":
-                sent.update(fields[0])
+                sent.update(dict.fromkeys(fields[1], fields[0]))
             elif kind == "received":
                 for name in fields[1]:
                     receives[name].append(fields[0])
@@ -233,15 +241,15 @@ class Run:
                 problems.append(f"an error that no crash explains: {fields}")
         if None in receives:
             problems.append(f"{len(receives.pop(None))} bodies came back damaged")
-        lost = sorted(sent - set(receives))
-        undead = sorted(name for name, at in deleted_at.items() if any(began > at for began in receives[name]))
+        lost = [f"{name} ({self.place(at)})" for name, at in sent.items() if name not in receives]
+        undead = [f"{name} (deleted {self.place(at)})" for name, at in deleted_at.items() if any(b > at for b in receives[name])]
         if lost:
             problems.append(f"{len(lost)} acknowledged sends were never received: {lost[:10]}")
         if undead:
             problems.append(f"{len(undead)} messages were received after their delete was acknowledged: {undead[:10]}")
         again = sum(len(began) - 1 for began in receives.values())
         print(
-            f"seed {self.seed}: {self.kills} kills, {len(sent)} sends acknowledged, {len(receives) - len(sent & set(receives))} received without an "
+            f"seed {self.seed}: {self.kills} kills, {len(sent)} sends acknowledged, {len(set(receives) - set(sent))} received without an "
             f"acknowledged send, {again} received again, {len(deleted_at)} deletes acknowledged, slowest start {self.slowest_start:.2f} s"
         )
         return problems

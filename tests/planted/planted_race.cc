@@ -4,6 +4,7 @@
 //   body      one thread rewrites a body while another sends it: the read happens inside the
 //   engine, which shows that the engine is
 //             instrumented
+#include <atomic>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -12,10 +13,18 @@
 
 namespace {
 
+// The two threads meet for certain: one goes on until the other is done. A relaxed flag orders
+// nothing, so it hides no race.
+using Flag = std::atomic<bool>;
+
 void RaceOnCounter() {
   int counter = 0;
-  std::thread other([&counter] { ++counter; });
-  ++counter;
+  Flag done{false};
+  std::thread other([&] {
+    while (!done.load(std::memory_order_relaxed)) ++counter;
+  });
+  for (int i = 0; i < 100'000; ++i) ++counter;
+  done.store(true, std::memory_order_relaxed);
   other.join();
 }
 
@@ -25,8 +34,12 @@ void RaceOnBody() {
   auto queue = (*broker)->CreateQueue("planted");
   if (!queue.ok()) return;
   std::string body(64, 'a');
-  std::thread other([&body] { body[0] = 'b'; });
-  queue->Send({.body = body}).IgnoreError();
+  Flag done{false};
+  std::thread other([&] {
+    while (!done.load(std::memory_order_relaxed)) body[0] = body[0] == 'a' ? 'b' : 'a';
+  });
+  for (int i = 0; i < 10'000; ++i) queue->Send({.body = body}).IgnoreError();
+  done.store(true, std::memory_order_relaxed);
   other.join();
 }
 

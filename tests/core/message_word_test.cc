@@ -1,0 +1,43 @@
+#include "broker/core/message_word.h"
+
+#include <gtest/gtest.h>
+
+namespace barista::core {
+namespace {
+
+TEST(WordTest, PartsDoNotDisturbOneAnother) {
+  const Word word(0xfedcba98, State::kInFlight, 0x123456);
+  EXPECT_EQ(word.generation(), 0xfedcba98u);
+  EXPECT_EQ(word.state(), State::kInFlight);
+  EXPECT_EQ(word.receives(), 0x123456u);
+  EXPECT_FALSE(word.locked());
+  for (State state : {State::kFree, State::kDelayed, State::kReady, State::kInFlight,
+                      State::kDeleting, State::kMoving}) {
+    const Word changed = word.Locked().Extended().With(state).WithReceives(7);
+    EXPECT_EQ(changed.generation(), 0xfedcba98u);
+    EXPECT_EQ(changed.state(), state);
+    EXPECT_EQ(changed.receives(), 7u);
+    EXPECT_TRUE(changed.locked());
+    EXPECT_EQ(changed.Unlocked().bits() & Word::kLocked, 0u);
+  }
+}
+
+TEST(WordTest, ReceivesStopAtTheirMaximum) {
+  EXPECT_EQ(Word(1, State::kReady, 0).WithReceives(0xffffff + 5u).receives(), 0xffffffu);
+}
+
+TEST(WordTest, ExtensionsCountModuloEightAndLeaveTheStateAlone) {
+  Word word(1, State::kInFlight, 3);
+  const Word first = word;
+  for (int i = 0; i < 8; ++i) {
+    const Word next = word.Extended();
+    EXPECT_NE(next.bits(), word.bits());
+    EXPECT_EQ(next.state(), State::kInFlight);
+    EXPECT_EQ(next.receives(), 3u);
+    word = next;
+  }
+  EXPECT_EQ(word.bits(), first.bits());
+}
+
+}  // namespace
+}  // namespace barista::core
