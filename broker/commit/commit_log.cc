@@ -43,6 +43,11 @@ absl::Status CommitLog::CheckMayBlock() {
 }
 
 absl::Status CommitLog::Reserve(Operation* operation, bool wait) {
+  // While sends are refused there may be no commits that would notice freed space.
+  if (refusing_sends() && turn_mutex_.TryLock()) {
+    if (store_ != nullptr) CheckFreeSpace(MonoNs());
+    turn_mutex_.Unlock();
+  }
   if (refusing_sends()) {
     return MakeError(absl::StatusCode::kResourceExhausted,
                      absl::StrCat("the disk has less than ", free_space_floor_bytes_,

@@ -17,6 +17,9 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
+// The text of a JSON string.
+std::string Text(const boost::json::value& value) { return std::string(value.as_string()); }
+
 class AdminTest : public ServerTest {
  protected:
   HttpResult Get(const std::string& target) {
@@ -26,7 +29,7 @@ class AdminTest : public ServerTest {
     return Http(server_->admin_address(), "POST", target, body);
   }
   static std::string Reason(const HttpResult& result) {
-    return std::string(boost::json::parse(result.body).at("error").at("reason").as_string());
+    return Text(boost::json::parse(result.body).at("error").at("reason"));
   }
 };
 
@@ -34,12 +37,12 @@ TEST_F(AdminTest, IsHealthyAndReadyUntilItDrains) {
   EXPECT_EQ(Get("/healthz").status, 200);
   const HttpResult ready = Get("/readyz");
   EXPECT_EQ(ready.status, 200);
-  EXPECT_EQ(boost::json::parse(ready.body).at("status"), "ready");
+  EXPECT_EQ(Text(boost::json::parse(ready.body).at("status")), "ready");
   server_->Drain();
   EXPECT_EQ(Get("/healthz").status, 200);
   const HttpResult draining = Get("/readyz");
   EXPECT_EQ(draining.status, 503);
-  EXPECT_EQ(boost::json::parse(draining.body).at("status"), "draining");
+  EXPECT_EQ(Text(boost::json::parse(draining.body).at("status")), "draining");
 }
 
 TEST_F(AdminTest, HeadHasTheHeaderOfGetAndNoBody) {
@@ -107,15 +110,15 @@ TEST_F(AdminTest, PeekShowsMessagesInOrder) {
   const boost::json::value body = boost::json::parse(result.body);
   const boost::json::array& messages = body.at("messages").as_array();
   ASSERT_EQ(messages.size(), 2u);
-  EXPECT_EQ(messages[0].at("body"), "espresso");
-  EXPECT_EQ(messages[0].at("receive_count"), 0);
-  EXPECT_EQ(messages[0].at("state"), "visible");
-  EXPECT_EQ(messages[0].at("group_id"), "bar");
-  EXPECT_EQ(messages[0].at("attributes").at("table").at("type"), "Number");
-  EXPECT_EQ(messages[0].at("attributes").at("table").at("value"), "7");
-  EXPECT_EQ(messages[0].at("sent_at"), TimeToText(server_->manual_clock()->Now()));
+  EXPECT_EQ(Text(messages[0].at("body")), "espresso");
+  EXPECT_EQ(messages[0].at("receive_count").to_number<int>(), 0);
+  EXPECT_EQ(Text(messages[0].at("state")), "visible");
+  EXPECT_EQ(Text(messages[0].at("group_id")), "bar");
+  EXPECT_EQ(Text(messages[0].at("attributes").at("table").at("type")), "Number");
+  EXPECT_EQ(Text(messages[0].at("attributes").at("table").at("value")), "7");
+  EXPECT_EQ(Text(messages[0].at("sent_at")), TimeToText(server_->manual_clock()->Now()));
   EXPECT_EQ(messages[0].at("message_id").as_string().size(), 36u);
-  EXPECT_EQ(messages[1].at("body_base64"), "//4=");
+  EXPECT_EQ(Text(messages[1].at("body_base64")), "//4=");
   EXPECT_FALSE(messages[1].as_object().contains("body"));
 
   const boost::json::value one =
@@ -143,7 +146,7 @@ TEST_F(AdminTest, ClockMovesWhenItIsTold) {
   const absl::Time before = server_->manual_clock()->Now();
   const HttpResult result = Post("/admin/clock/advance", R"({"seconds":43200})");
   ASSERT_EQ(result.status, 200) << result.body;
-  EXPECT_EQ(boost::json::parse(result.body).at("now"), TimeToText(before + absl::Hours(12)));
+  EXPECT_EQ(Text(boost::json::parse(result.body).at("now")), TimeToText(before + absl::Hours(12)));
   EXPECT_EQ(Receive("orders", 1, absl::Seconds(1)).size(), 1u);
 }
 
@@ -164,9 +167,8 @@ TEST_F(AdminTest, HttpPortSaysThatItHasNoProtocolYet) {
                                  "Action=SendMessage&MessageBody=x");
   EXPECT_EQ(result.status, 501);
   const boost::json::value body = boost::json::parse(result.body);
-  EXPECT_EQ(body.at("error").at("reason"), "NotImplemented");
-  EXPECT_THAT(std::string(body.at("error").at("message").as_string()),
-              HasSubstr(server_->grpc_address()));
+  EXPECT_EQ(Text(body.at("error").at("reason")), "NotImplemented");
+  EXPECT_THAT(Text(body.at("error").at("message")), HasSubstr(server_->grpc_address()));
 }
 
 TEST_F(AdminTest, BodyPastItsLimitIsRefused) {

@@ -29,6 +29,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
+// The text of a JSON string.
+std::string Text(const boost::json::value& value) { return std::string(value.as_string()); }
+
 std::string Slurp(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;
@@ -180,11 +183,11 @@ TEST_F(LifecycleTest, ReadyFileTellsTheRealAddresses) {
   const std::string text = Slurp(path);
   EXPECT_EQ(text.find('\n'), text.size() - 1);
   const boost::json::value ready = boost::json::parse(text);
-  EXPECT_EQ(ready.at("grpc"), server_->grpc_address());
-  EXPECT_EQ(ready.at("http"), server_->http_address());
-  EXPECT_EQ(ready.at("admin"), server_->admin_address());
-  EXPECT_EQ(ready.at("pid"), ::getpid());
-  EXPECT_EQ(ready.at("version"), BARISTA_VERSION);
+  EXPECT_EQ(Text(ready.at("grpc")), server_->grpc_address());
+  EXPECT_EQ(Text(ready.at("http")), server_->http_address());
+  EXPECT_EQ(Text(ready.at("admin")), server_->admin_address());
+  EXPECT_EQ(ready.at("pid").to_number<int>(), ::getpid());
+  EXPECT_EQ(Text(ready.at("version")), BARISTA_VERSION);
   EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
   ASSERT_TRUE(RemoveReadyFile(path).ok());
   EXPECT_FALSE(std::filesystem::exists(path));
@@ -219,7 +222,7 @@ TEST_F(ServeTest, ServesUntilSigtermAndRemovesItsReadyFile) {
     return !text.empty() && text[0] == '{';
   }));
   const boost::json::value addresses = boost::json::parse(Slurp(ready));
-  const std::string admin(addresses.at("admin").as_string());
+  const std::string admin = Text(addresses.at("admin"));
   EXPECT_EQ(Http(admin, "GET", "/readyz").status, 200);
   ::kill(::getpid(), SIGTERM);
   EXPECT_EQ(served.get(), 0);

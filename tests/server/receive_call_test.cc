@@ -150,8 +150,7 @@ TEST_F(ReceiveCallTest, CancelThatRacesASendLosesNothing) {
     std::atomic<bool> go = false;
     std::thread canceller([&, spins = random() % 100000] {
       while (!go.load()) std::this_thread::yield();
-      for (volatile unsigned i = 0; i < spins; i = i + 1) {
-      }
+      for (unsigned i = 0; i < spins; ++i) std::atomic_signal_fence(std::memory_order_seq_cst);
       receive.Cancel();
     });
     go.store(true);
