@@ -44,7 +44,8 @@ absl::Status CommitLog::CheckMayBlock() {
 
 absl::Status CommitLog::Reserve(Operation* operation, bool wait) {
   // While sends are refused there may be no commits that would notice freed space.
-  if (refusing_sends() && turn_mutex_.TryLock()) {
+  // (A callback may run inside the turn, whose mutex its thread then has already.)
+  if (refusing_sends() && callback_depth_ == 0 && turn_mutex_.TryLock()) {
     if (store_ != nullptr) CheckFreeSpace(MonoNs());
     turn_mutex_.Unlock();
   }
@@ -200,19 +201,19 @@ bool CommitLog::RunTurn(std::vector<Completion>* done) {
 
   storage::Batch& batch = turn_.batch_;
   batch.Clear();
-  bool fsync = false;
-  bool os = false;
-  size_t prepared = 0;
+  // By what they wait for, each in commit order. An operation may be gone once it is completed.
+  std::vector<Operation*> written_ops;
+  std::vector<Operation*> synced_ops;
   for (Operation* operation : taken) {
     absl::Status status = operation->Prepare(turn_);
     if (!status.ok()) {
       done->push_back({operation, std::move(status)});
-      continue;
+    } else if (operation->durability() == Durability::kFsync) {
+      synced_ops.push_back(operation);
+    } else {
+      written_ops.push_back(operation);
     }
-    (operation->durability() == Durability::kFsync ? fsync : os) = true;
-    taken[prepared++] = operation;
   }
-  taken.resize(prepared);
   for (Participant* participant : turn_.touched_) {
     participant->AddTo(batch);
     participant->touched_ = false;
@@ -233,23 +234,22 @@ bool CommitLog::RunTurn(std::vector<Completion>* done) {
     }
     batch.Clear();
   }
-  operations_.fetch_add(prepared, std::memory_order_relaxed);
+  operations_.fetch_add(written_ops.size() + synced_ops.size(), std::memory_order_relaxed);
 
-  const auto finish = [&](bool level_fsync) {
-    for (Operation* operation : taken) {
-      if ((operation->durability() == Durability::kFsync) != level_fsync) continue;
+  const auto finish = [&](const std::vector<Operation*>& operations) {
+    for (Operation* operation : operations) {
       if (status.ok()) operation->Publish();
       done->push_back({operation, status});
     }
   };
-  if (os) {
-    finish(false);
-    // `os` callers need not wait for the sync of others.
-    if (fsync && wrote && status.ok()) CompleteAll(done);
-  }
-  if (fsync) {
-    if (wrote && status.ok()) status = SyncStore();
-    finish(true);
+  finish(written_ops);
+  if (!synced_ops.empty()) {
+    if (wrote && status.ok()) {
+      // `os` callers, and the refused, need not wait for the sync of others.
+      CompleteAll(done);
+      status = SyncStore();
+    }
+    finish(synced_ops);
   } else if (wrote && status.ok() && sync_due_ns_.load() == kNever) {
     sync_due_ns_.store(turn_.mono_ns_ + sync_interval_ns_);
   }

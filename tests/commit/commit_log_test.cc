@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <thread>
 #include <vector>
 
@@ -157,6 +158,28 @@ TEST_F(CommitLogTest, OrderIsThatOfTheSubmissionsAndOsDoesNotWaitForTheSync) {
                                             "publish 3", "complete 1", "complete 3"}));
 }
 
+// An operation that deletes itself when it completes, as those of the queues do.
+class FleetingOp : public TestOp {
+ public:
+  using TestOp::TestOp;
+  void Complete(const absl::Status& status) override {
+    TestOp::Complete(status);
+    delete this;
+  }
+};
+
+TEST_F(CommitLogTest, CompletedOperationIsNotTouchedAgain) {
+  CommitLog log(Options());
+  for (int i = 1; i <= 30; ++i) {
+    log.Submit(new FleetingOp(i, i % 3 == 0 ? Durability::kFsync : Durability::kOs, &log_));
+  }
+  log.RunOnce();
+  std::map<std::string, int> stages;
+  for (const std::string& stage : log_) ++stages[stage];
+  EXPECT_EQ(stages.size(), 60u) << "each operation is published once and completed once";
+  for (const auto& [stage, times] : stages) EXPECT_EQ(times, 1) << stage;
+}
+
 TEST_F(CommitLogTest, BatchesCarryTheirNumberAndTheNewestSyncedOne) {
   CommitLogOptions options = Options();
   options.last_commit = 41;
@@ -204,7 +227,7 @@ TEST_F(CommitLogTest, RefusedOperationLeavesNoTraceAndTheOthersGoOn) {
   log.Submit(&a);
   log.Submit(&b);
   log.RunOnce();
-  EXPECT_EQ(log_, (std::vector<std::string>{"publish 2", "fail 1", "complete 2"}));
+  EXPECT_EQ(log_, (std::vector<std::string>{"fail 1", "publish 2", "complete 2"}));
   EXPECT_EQ(store_.operations, 1u);
 }
 

@@ -135,9 +135,9 @@ def test_defaults_are_the_documented_ports():
 # ---- A start that fails ----
 
 
-def failed_start(result):
-    """Exit 1 and exactly one line that says why."""
-    assert result.code == 1, result
+def failed_start(result, code=1):
+    """Ends with this exit code and exactly one line that says why."""
+    assert result.code == code, result
     lines = [line for line in result.err.splitlines() if line.startswith("barista serve: ")]
     assert len(lines) == 1, result
     return lines[0]
@@ -167,7 +167,7 @@ def test_data_directory_cannot_be_written(tmp_path):
 @pytest.mark.parametrize("flag", list(FREE_PORTS))
 def test_other_machines_only_with_insecure(flag, start):
     ports = [word for pair in {**FREE_PORTS, flag: "0.0.0.0:0"}.items() for word in pair]
-    line = failed_start(serve("--memory", *ports))
+    line = failed_start(serve("--memory", *ports), code=2)
     assert "0.0.0.0" in line and "--insecure" in line
     broker = start("--memory", "--insecure", *ports, free_ports=False)
     assert broker.terminate() == 0
