@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Builds the release preset and measures every promise of bench/README.md beside its floor, on this machine; prints one Markdown table.
 #
-#   bench/run.sh [--quick] [--build DIR] [--dir DIR]
+#   bench/run.sh [--quick] [--rounds N] [--seconds S] [--messages N] [--deep-rounds N] [--build DIR] [--dir DIR]
 #
 #   --quick       3 rounds of 1 s and 200,000 waiting messages, to see that it works (default: 5 rounds of 3 s, 1,000,000)
+#   --rounds …    interleaved rounds, measured time of a run, messages of the deep queue and its rounds, one by one
 #   --build DIR   use this build directory as it is; do not build
 #   --dir DIR     where data directories are made: the disk that is measured (default: /var/tmp)
 #
@@ -15,6 +16,10 @@ rounds=5 seconds=3 messages=1000000 deep_rounds=3 build='' dir=/var/tmp
 while (($# > 0)); do
   case $1 in
     --quick) rounds=3 seconds=1 messages=200000 deep_rounds=1 ;;
+    --rounds) rounds=${2:?--rounds wants a number}; shift ;;
+    --seconds) seconds=${2:?--seconds wants a number}; shift ;;
+    --messages) messages=${2:?--messages wants a number}; shift ;;
+    --deep-rounds) deep_rounds=${2:?--deep-rounds wants a number}; shift ;;
     --build) build=${2:?--build wants a directory}; shift ;;
     --dir) dir=${2:?--dir wants a directory}; shift ;;
     *) echo "bench/run.sh: unknown argument '$1'" >&2; exit 2 ;;

@@ -95,6 +95,7 @@ class BrokerImpl final : public Broker {
   absl::Status Start() {
     if (absl::Status status = registry_.Load(); !status.ok()) {
       engine_.closed.store(true);
+      MutexLock lock(&close_mutex_);
       closed_ = true;
       return status;
     }

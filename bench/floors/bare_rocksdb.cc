@@ -43,39 +43,41 @@ absl::StatusOr<BareLoopResult> RunBareLoop(const std::string& dir, const BareLoo
   rocksdb::WriteOptions synced;
   synced.sync = true;
 
-  uint64_t put = 0, syncs = 0;
+  uint64_t put = 0, operations = 0, syncs = 0;
   double due = 0;  // operations that the syncs so far should have carried
+  rocksdb::WriteBatch batch;
+  // One sync with the puts and deletes that go with it.
+  const auto step = [&] {
+    batch.Clear();
+    rocksdb::Status status;
+    due += loop.operations_per_sync;
+    while (status.ok() && static_cast<double>(operations) < due) {
+      // Deletes follow puts, one for one, as soon as `in_flight` messages are there.
+      status = batch.Put(family, BareMessageKey(++put), body);
+      ++operations;
+      if (!status.ok() || put <= in_flight) continue;
+      status = batch.SingleDelete(family, BareMessageKey(put - in_flight));
+      ++operations;
+    }
+    ++syncs;
+    return status.ok() ? (*bare)->db->Write(synced, &batch) : status;
+  };
+
+  for (const absl::Time start = absl::Now(); absl::Now() - start < loop.warm_up;) {
+    if (auto status = step(); !status.ok()) return FromRocksDb(status);
+  }
+  const uint64_t put_before = put, syncs_before = syncs;
   const absl::Duration cpu_before = UsageOf(0).cpu;
   const absl::Time start = absl::Now();
   absl::Duration elapsed;
-  uint64_t operations = 0;
-  rocksdb::WriteBatch batch;
-  for (;; ++syncs) {
-    elapsed = absl::Now() - start;
-    if (elapsed >= loop.measured) break;
-    batch.Clear();
-    due += loop.operations_per_sync;
-    while (static_cast<double>(operations) < due) {
-      // Deletes follow puts, one for one, as soon as `in_flight` messages are there.
-      const std::string key = BareMessageKey(++put);
-      if (auto status = batch.Put(family, key, body); !status.ok()) {
-        return FromRocksDb(status);
-      }
-      ++operations;
-      if (put <= in_flight) continue;
-      const std::string old_key = BareMessageKey(put - in_flight);
-      if (auto status = batch.SingleDelete(family, old_key); !status.ok()) {
-        return FromRocksDb(status);
-      }
-      ++operations;
-    }
-    if (auto status = (*bare)->db->Write(synced, &batch); !status.ok()) return FromRocksDb(status);
+  while ((elapsed = absl::Now() - start) < loop.measured) {
+    if (auto status = step(); !status.ok()) return FromRocksDb(status);
   }
-  const double messages = static_cast<double>(std::max<uint64_t>(put, 1));
+  const double messages = static_cast<double>(std::max<uint64_t>(put - put_before, 1));
   const double seconds = absl::ToDoubleSeconds(elapsed);
   return BareLoopResult{messages / seconds,
                         absl::ToDoubleMicroseconds(UsageOf(0).cpu - cpu_before) / messages,
-                        static_cast<double>(syncs) / seconds};
+                        static_cast<double>(syncs - syncs_before) / seconds};
 }
 
 }  // namespace barista::bench

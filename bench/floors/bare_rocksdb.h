@@ -29,6 +29,7 @@ struct BareLoop {
   double operations_per_sync = 2;  // puts + deletes; a fraction is kept on average. >= 2
   int in_flight = 1000;
   int body_bytes = 1024;
+  absl::Duration warm_up = absl::Milliseconds(500);
   absl::Duration measured = absl::Seconds(1);
 };
 

@@ -31,7 +31,7 @@ std::string Take(absl::string_view* in) {
 
 }  // namespace
 
-absl::Status MakeError(absl::StatusCode code, absl::string_view message, ErrorInfo info) {
+absl::Status MakeError(absl::StatusCode code, absl::string_view message, const ErrorInfo& info) {
   absl::Status status(code, message);
   std::string payload;
   Append(info.reason, &payload);

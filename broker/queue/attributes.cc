@@ -16,8 +16,6 @@
 namespace barista {
 namespace {
 
-using internal::ValidateQueueAttributes;
-
 constexpr char kRedrivePolicy[] = "RedrivePolicy";
 constexpr char kDurability[] = "Durability";
 constexpr char kBodyCharset[] = "BodyCharset";

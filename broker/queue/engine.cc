@@ -27,7 +27,7 @@ MessageId Engine::NewMessageId() {
   std::array<uint8_t, MessageId::kSize> bytes;
   for (int i = 0; i < 8; ++i) {
     bytes[static_cast<size_t>(i)] = static_cast<uint8_t>(high >> (56 - 8 * i));
-    bytes[static_cast<size_t>(8 + i)] = static_cast<uint8_t>(tail >> (56 - 8 * i));
+    bytes[static_cast<size_t>(i) + 8] = static_cast<uint8_t>(tail >> (56 - 8 * i));
   }
   return MessageId(bytes);
 }

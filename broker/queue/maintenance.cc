@@ -208,7 +208,7 @@ void StandardQueue::Sweep() {
       if (Claim(id)) expired.push_back(id);
     }
   }
-  if (!expired.empty()) Expire(std::move(expired));
+  if (!expired.empty()) Expire(expired);
   if (durable() &&
       (depth_shown_.load() > 0 || low_watermark_shown_.load() < next_sequence_shown_.load())) {
     engine_->log->SubmitLazy(new SweepOp(shared_from_this()));

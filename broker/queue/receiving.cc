@@ -144,7 +144,7 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
   if (ready_messages > 0) CountReady(-ready_messages, -ready_bytes);
   if (const int64_t unused = reserved - static_cast<int64_t>(taken->ids.size()); unused > 0)
     in_flight_.fetch_sub(unused);
-  if (!expired.empty()) Expire(std::move(expired));
+  if (!expired.empty()) Expire(expired);
   RequestPageIfLow();
   engine_->received.fetch_add(taken->ids.size(), std::memory_order_relaxed);
 

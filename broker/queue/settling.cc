@@ -273,13 +273,14 @@ void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wa
          wait, &finished);
 }
 
-void StandardQueue::Expire(std::vector<MsgId> ids) {
+void StandardQueue::Expire(absl::Span<const MsgId> ids) {
   if (!durable()) {
     engine_->expired.fetch_add(ids.size(), std::memory_order_relaxed);
     for (MsgId id : ids) TryFree(id);
     return;
   }
   std::vector<DeleteOp::Entry> entries;
+  entries.reserve(ids.size());
   for (MsgId id : ids) entries.push_back({id, Sequence(0), 0});
   engine_->log->Submit(
       new DeleteOp(shared_from_this(), std::move(entries), {}, /*expired=*/true, nullptr));

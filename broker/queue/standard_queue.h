@@ -215,7 +215,7 @@ class StandardQueue final : public QueueState,
   // Back from DELETING or MOVING after a refused commit.
   void Restore(core::MsgId id);
   // Removes messages that are DELETING because their retention is over.
-  void Expire(std::vector<core::MsgId> ids);
+  void Expire(absl::Span<const core::MsgId> ids);
   absl::Status ChangeVisibility(core::MsgId id, int64_t timeout_ns, int64_t now_ns);
   void WakeIfLimited() {
     if (limited_.load(std::memory_order_relaxed) && limited_.exchange(false)) WakeReceives();

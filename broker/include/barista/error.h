@@ -38,7 +38,7 @@ struct ErrorInfo {
 };
 
 // A status with `info` attached. Thread-safe.
-absl::Status MakeError(absl::StatusCode code, absl::string_view message, ErrorInfo info);
+absl::Status MakeError(absl::StatusCode code, absl::string_view message, const ErrorInfo& info);
 
 // The details of `status`; all fields empty if it is OK or not barista's.
 ErrorInfo GetErrorInfo(const absl::Status& status);

@@ -74,11 +74,11 @@ class Queue {
 
   // ---- Sending ----
 
-  // Sends one message. kInvalidArgument/InvalidMessageContents: a character that BodyCharset
-  // forbids (the error gives the offset). kInvalidArgument/InvalidParameterValue: body empty or
-  // over the queue's maximum message size, bad attribute, delay or group id.
-  // kResourceExhausted/IntakeFull, StorageFull, MemoryFull: no room now. O(bytes). Source: SQS
-  // SendMessage.
+  // Sends one message. kInvalidArgument/MissingParameter: an empty body.
+  // kInvalidArgument/InvalidMessageContents: a character that BodyCharset forbids (the error gives
+  // the offset). kInvalidArgument/InvalidParameterValue: over the queue's maximum message size, bad
+  // attribute, delay or group id. kResourceExhausted/IntakeFull, StorageFull, MemoryFull: no room
+  // now. O(bytes). Source: SQS SendMessage.
   absl::StatusOr<SendResult> Send(const OutgoingMessage& message);
 
   // Sends up to kMaxBatchEntries messages of up to kMaxBatchBytes together; one result per message,
