@@ -257,16 +257,16 @@ TEST_P(LimitsTest, Receive) {
   ExpectRefused(queue.Receive({.max_messages = 1001}), "InvalidParameterValue",
                 "MaxNumberOfMessages", "1001", "1 to 1000");
   ExpectRefused(queue.Receive({.wait = absl::Hours(1) + absl::Seconds(1)}), "InvalidParameterValue",
-                "WaitTimeSeconds", "1h0m1s", "0s to 1h");
+                "WaitTimeSeconds", "1h1s", "0s to 1h");
   ExpectRefused(queue.Receive({.wait = -absl::Seconds(1)}), "InvalidParameterValue",
                 "WaitTimeSeconds", "-1s", "0s to 1h");
   ExpectRefused(queue.Receive({.visibility_timeout = absl::Hours(12) + absl::Seconds(1)}),
-                "InvalidParameterValue", "VisibilityTimeout", "12h0m1s", "0s to 12h");
+                "InvalidParameterValue", "VisibilityTimeout", "12h1s", "0s to 12h");
   ASSERT_OK(queue.Send({.body = "m"}));
   const ReceivedMessage m = ReceiveExactly(queue, 1)[0];
   EXPECT_OK(queue.ChangeMessageVisibility(m.receipt_handle, absl::Hours(12)));
   ExpectRefused(queue.ChangeMessageVisibility(m.receipt_handle, absl::Hours(12) + absl::Seconds(1)),
-                "InvalidParameterValue", "VisibilityTimeout", "12h0m1s", "0s to 12h");
+                "InvalidParameterValue", "VisibilityTimeout", "12h1s", "0s to 12h");
   EXPECT_TRUE(
       FailsWith(queue.Peek({.max_messages = 0}), "InvalidParameterValue", "MaxNumberOfMessages"));
   EXPECT_TRUE(FailsWith(queue.Peek({.max_messages = 1001}), "InvalidParameterValue",
