@@ -8,11 +8,12 @@
 #   --build DIR   use this build directory as it is; do not build
 #   --dir DIR     where data directories are made: the disk that is measured (default: /var/tmp)
 #
-# Exits 0 if every promise is reached, 3 if one is missed, 1 if something failed. Takes about ten minutes on 2 cores (--quick: three).
+# Exits 0 if every promise is reached, 3 if one is missed, 1 if something failed. Takes about five minutes on 2 idle cores (--quick: one), and
+# more on a busy machine, where it measures the neighbours too: it warns.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-rounds=5 seconds=3 messages=1000000 deep_rounds=3 build='' dir=/var/tmp
+rounds=5 seconds=3 messages=1000000 deep_rounds=5 build='' dir=/var/tmp
 while (($# > 0)); do
   case $1 in
     --quick) rounds=3 seconds=1 messages=200000 deep_rounds=1 ;;
@@ -34,6 +35,9 @@ if [[ -z $build ]]; then
     barista cycle_bench open_bench backlog_bench send_bench api_style_bench floor_bench barista_load >&2
 fi
 bin=$build/bin
+if awk -v limit="$(nproc)" '{ exit !($1 > limit / 2) }' /proc/loadavg; then
+  echo "bench/run.sh: the machine is busy (load average $(cut -d' ' -f1 /proc/loadavg)); the figures will not repeat" >&2
+fi
 export BARISTA_BENCH_DIR=$dir
 
 echo "Machine: $(nproc) x $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(uname -sr), $(df --output=fstype "$dir" | tail -1) on $dir."

@@ -148,6 +148,10 @@ class RedefineOp final : public DefinitionOp {
   }
 
   void Publish() override { queue_->ApplyDefinition(description_); }
+  void Complete(const absl::Status& status) override {
+    if (status.ok()) queue_->WakeAfterRedefinition();
+    DefinitionOp::Complete(status);
+  }
 
  private:
   StandardQueue* const queue_;

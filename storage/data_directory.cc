@@ -29,12 +29,12 @@ absl::Status DirectoryError(const std::string& dir, const absl::Status& cause) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition,
         absl::StrCat("another broker has the data directory ", dir, " open: ", cause.message()),
-        std::move(info));
+        info);
   }
   info.reason = "DataDirectoryNotWritable";
   return MakeError(absl::StatusCode::kPermissionDenied,
                    absl::StrCat("cannot write to the data directory ", dir, ": ", cause.message()),
-                   std::move(info));
+                   info);
 }
 
 absl::StatusOr<std::string> ParseVersion(const std::string& dir, absl::string_view text) {

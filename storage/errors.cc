@@ -1,7 +1,5 @@
 #include "storage/errors.h"
 
-#include <utility>
-
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
 
@@ -11,7 +9,7 @@ namespace {
 absl::Status Error(absl::StatusCode code, absl::string_view message, absl::string_view reason) {
   ErrorInfo info;
   info.reason = std::string(reason);
-  return MakeError(code, message, std::move(info));
+  return MakeError(code, message, info);
 }
 
 }  // namespace
@@ -30,7 +28,7 @@ absl::Status TooNewError(absl::string_view what, uint64_t found, uint64_t suppor
   return MakeError(
       absl::StatusCode::kFailedPrecondition,
       absl::StrCat(what, " has version ", found, "; this barista reads versions up to ", supported),
-      std::move(info));
+      info);
 }
 
 absl::Status UnavailableError(absl::string_view cause) {

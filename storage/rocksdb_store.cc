@@ -66,7 +66,7 @@ absl::Status FromReadStatus(const rocksdb::Status& status) {
   ErrorInfo info;
   info.reason = "StoreUnavailable";
   return MakeError(absl::StatusCode::kUnavailable,
-                   absl::StrCat("the store cannot be read: ", status.ToString()), std::move(info));
+                   absl::StrCat("the store cannot be read: ", status.ToString()), info);
 }
 
 absl::Status FromOpenStatus(const std::string& dir, const rocksdb::Status& status) {
@@ -82,13 +82,12 @@ absl::Status FromOpenStatus(const std::string& dir, const rocksdb::Status& statu
     info.field = "data_dir";
     info.value = dir;
     return MakeError(absl::StatusCode::kPermissionDenied,
-                     absl::StrCat("cannot write to the data directory ", dir, ": ", text),
-                     std::move(info));
+                     absl::StrCat("cannot write to the data directory ", dir, ": ", text), info);
   }
   ErrorInfo info;
   info.reason = "StoreUnavailable";
   return MakeError(absl::StatusCode::kUnavailable,
-                   absl::StrCat("cannot open the database in ", dir, ": ", text), std::move(info));
+                   absl::StrCat("cannot open the database in ", dir, ": ", text), info);
 }
 
 // Files of a data directory in RocksDB's environment.
@@ -260,7 +259,8 @@ RocksDbConfig MakeConfig(const RocksDbStoreOptions& options) {
   db.create_if_missing = true;
   db.create_missing_column_families = true;
   db.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(limit * 3 / 8);
-  db.max_total_wal_size = limit / 2;
+  // What an open after a crash reads again: a second or so.
+  db.max_total_wal_size = limit / 4;
   db.max_background_jobs = 2;
   db.max_open_files = 1024;
   db.max_file_opening_threads = 1;
@@ -714,7 +714,7 @@ absl::Status LogTruncatedError(const std::string& dir, uint64_t held, uint64_t s
                    " to ", synced,
                    " can no longer be read; open with accept_truncated_log "
                    "(--accept-truncated-log) to give them up"),
-      std::move(info));
+      info);
 }
 
 absl::StatusOr<std::optional<std::string>> GetRow(rocksdb::DB* db,

@@ -60,9 +60,10 @@ absl::Status CommitLog::Reserve(Operation* operation, bool wait) {
   const int64_t bytes = static_cast<int64_t>(operation->bytes());
   // The first in passes whatever its size, so that a large batch is not refused for ever.
   const auto try_reserve = [&] {
-    const int64_t before = reserved_bytes_.fetch_add(bytes);
-    if (before == 0 || before + bytes <= intake_limit_bytes_) return true;
-    reserved_bytes_.fetch_sub(bytes);
+    int64_t before = reserved_bytes_.load();
+    while (before == 0 || before + bytes <= intake_limit_bytes_) {
+      if (reserved_bytes_.compare_exchange_weak(before, before + bytes)) return true;
+    }
     return false;
   };
   bool reserved = try_reserve();
@@ -173,10 +174,15 @@ absl::Status CommitLog::SyncStore() {
     sync_due_ns_.store(kNever);
     syncs_.fetch_add(1, std::memory_order_relaxed);
   } else {
-    refusing_writes_.store(true);
-    sync_due_ns_.store(kNever);
+    Latch(status);
   }
   return status;
+}
+
+void CommitLog::Latch(const absl::Status& failure) {
+  if (failure_.ok()) failure_ = failure;
+  refusing_writes_.store(true);
+  sync_due_ns_.store(kNever);
 }
 
 bool CommitLog::RunTurn(std::vector<Completion>* done) {
@@ -205,7 +211,10 @@ bool CommitLog::RunTurn(std::vector<Completion>* done) {
   std::vector<Operation*> written_ops;
   std::vector<Operation*> synced_ops;
   for (Operation* operation : taken) {
-    absl::Status status = operation->Prepare(turn_);
+    // I10, also for an operation that would find nothing left to do: what it found done may be what
+    // the failed write was to do.
+    absl::Status status =
+        !failure_.ok() && operation->changes_store() ? failure_ : operation->Prepare(turn_);
     if (!status.ok()) {
       done->push_back({operation, std::move(status)});
     } else if (operation->durability() == Durability::kFsync) {
@@ -230,7 +239,7 @@ bool CommitLog::RunTurn(std::vector<Completion>* done) {
       ++commit_number_;
       commits_.fetch_add(1, std::memory_order_relaxed);
     } else {
-      refusing_writes_.store(true);
+      Latch(status);
     }
     batch.Clear();
   }
@@ -252,6 +261,10 @@ bool CommitLog::RunTurn(std::vector<Completion>* done) {
     finish(synced_ops);
   } else if (wrote && status.ok() && sync_due_ns_.load() == kNever) {
     sync_due_ns_.store(turn_.mono_ns_ + sync_interval_ns_);
+    // The committer sleeps until something is due: now something is.
+    if (sleeping_.load(std::memory_order_seq_cst)) Wake();
+  } else if (sync_due_ns_.load() <= turn_.mono_ns_) {
+    SyncStore().IgnoreError();  // `os` under steady load.
   }
   return true;
 }

@@ -110,6 +110,8 @@ class CommitLog {
   void TakeOperations(std::vector<Operation*>* taken) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void DrainIntakes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   absl::Status SyncStore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
+  // From now on nothing that changes the store is accepted (I10).
+  void Latch(const absl::Status& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void CheckFreeSpace(int64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void CompleteAll(std::vector<Completion>* done);
   void ReleaseReservation(Operation* operation);
@@ -137,6 +139,7 @@ class CommitLog {
   Mutex turn_mutex_;
   std::deque<Operation*> pending_ ABSL_GUARDED_BY(turn_mutex_);
   Turn turn_ ABSL_GUARDED_BY(turn_mutex_);
+  absl::Status failure_ ABSL_GUARDED_BY(turn_mutex_);  // the first failed write or sync
   uint64_t commit_number_ ABSL_GUARDED_BY(turn_mutex_);
   uint64_t last_synced_commit_ ABSL_GUARDED_BY(turn_mutex_);
   int64_t next_space_check_ns_ ABSL_GUARDED_BY(turn_mutex_) = 0;

@@ -67,6 +67,9 @@ class Operation {
   virtual void Publish() {}
   virtual void Complete(const absl::Status& status) = 0;
 
+  // False for what only looks at the store: it goes on when the store refuses writes.
+  virtual bool changes_store() const { return durability_ != Durability::kMemory; }
+
   Durability durability() const { return durability_; }
   // Estimate of what it adds to a batch.
   size_t bytes() const { return bytes_; }

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstring>
 
+#include "broker/queue/payload.h"
+
 namespace barista::internal {
 namespace {
 
@@ -16,6 +18,12 @@ uint64_t Mix(uint64_t x) {
 }
 
 }  // namespace
+
+Engine::~Engine() {
+  for (uint32_t i = 0; i < slab.size(); ++i) {
+    if (Payload* payload = slab.At(i).payload; payload != nullptr) payload->Unref();
+  }
+}
 
 MessageId Engine::NewMessageId() {
   const uint64_t low = Mix(id_seed + id_counter.fetch_add(1, std::memory_order_relaxed));

@@ -23,6 +23,10 @@ class StandardQueue;
 // What the queues of one broker share. Owned by the broker; outlives its queues' operations.
 // Thread-safe.
 struct Engine {
+  Engine() = default;
+  // Lets go of the messages that are still in memory.
+  ~Engine();
+
   BrokerOptions options;
   const Clock* clock = nullptr;
   storage::Store* store = nullptr;

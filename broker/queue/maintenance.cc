@@ -48,8 +48,7 @@ class PurgeOp final : public commit::Operation {
     counters.deleted = counters.enqueued;
     counters.delayed = 0;
     ++queue.unpublished_purges_;
-    ++queue.page_epoch_;
-    queue.epoch_shown_.store(queue.page_epoch_);
+    queue.BeginPageEpoch();
     turn.Touch(&queue);
     return absl::OkStatus();
   }
@@ -57,6 +56,7 @@ class PurgeOp final : public commit::Operation {
   void Publish() override {
     StandardQueue& queue = *queue_;
     --queue.unpublished_purges_;
+    queue.BeginPageEpoch();
     queue.cursor_ = below_;
     queue.cursor_shown_.store(below_.value());
     queue.published_next_ = std::max(queue.published_next_, below_);
@@ -116,13 +116,17 @@ class SweepOp final : public commit::Operation {
     StandardQueue& queue = *queue_;
     if (queue.dropped_ || queue.unpublished_purges_ > 0 || !queue.disk_acks_.empty())
       return absl::OkStatus();
-    if (absl::Status status = RemoveExpired(turn); !status.ok()) return status;
-    return RaiseLowWatermark(turn);
+    // What may fail comes first: a refused operation has left no acknowledgement in the batch.
+    if (absl::Status status = RaiseLowWatermark(turn); !status.ok()) return status;
+    return RemoveExpired(turn);
   }
 
   void Publish() override {
     StandardQueue& queue = *queue_;
-    if (removed_ > 0) queue.disk_acks_.clear();
+    if (removed_ > 0) {
+      queue.disk_acks_.clear();
+      queue.BeginPageEpoch();
+    }
     queue.PublishCounters();
     queue.engine_->expired.fetch_add(removed_, std::memory_order_relaxed);
   }
@@ -155,8 +159,7 @@ class SweepOp final : public commit::Operation {
     more_ = removed_ == page->messages.size() && !page->end;
     queue.counters_.deleted += removed_;
     queue.low_watermark_stale_ = true;
-    ++queue.page_epoch_;
-    queue.epoch_shown_.store(queue.page_epoch_);
+    queue.BeginPageEpoch();
     turn.Touch(&queue);
     return absl::OkStatus();
   }
@@ -209,6 +212,8 @@ void StandardQueue::Sweep() {
     }
   }
   if (!expired.empty()) Expire(expired);
+  // A receive may have parked while the only message was in our hands.
+  WakeReceives();
   if (durable() &&
       (depth_shown_.load() > 0 || low_watermark_shown_.load() < next_sequence_shown_.load())) {
     engine_->log->SubmitLazy(new SweepOp(shared_from_this()));

@@ -62,6 +62,8 @@ class InstallPageOp final : public commit::Operation {
     for (StandardQueue::Arrival& arrival : arrivals_) arrival.payload->Unref();
   }
 
+  bool changes_store() const override { return false; }
+
   absl::Status Prepare(commit::Turn& turn) override {
     now_ns_ = turn.mono_ns();
     return page_.status();

@@ -7,6 +7,25 @@ namespace barista::internal {
 
 using commit::CommitLog;
 
+void ReceiveCall::Start(StandardQueue::Taken taken) {
+  if (taken.must_commit) {
+    Commit(std::move(taken));
+  } else {
+    Run();
+  }
+  // Also for an attempt that went to the log: it may find nothing to deliver, and park.
+  if (deadline_ns_ != 0 && !done()) {
+    queue_->engine_->timer->Arm(deadline_ns_, std::make_unique<ReceiveTimeout>(shared_from_this()));
+  }
+}
+
+void ReceiveCall::Commit(StandardQueue::Taken taken) {
+  std::shared_ptr<StandardQueue> target =
+      taken.exhausted.empty() ? nullptr : queue_->DeadLetterQueue();
+  queue_->engine_->log->Submit(
+      new ReceiveOp(queue_, std::move(target), std::move(taken), shared_from_this()));
+}
+
 bool ReceiveCall::Run() {
   StandardQueue& queue = *queue_;
   for (;;) {
@@ -18,25 +37,16 @@ bool ReceiveCall::Run() {
     StandardQueue::Taken taken;
     queue.Take(max_messages_, visibility_ns_, &taken);
     if (taken.must_commit) {
-      std::shared_ptr<StandardQueue> target =
-          taken.exhausted.empty() ? nullptr : queue.DeadLetterQueue();
-      queue.engine_->log->Submit(
-          new ReceiveOp(queue_, std::move(target), std::move(taken), shared_from_this()));
+      Commit(std::move(taken));
       return true;
     }
     if (!taken.messages.empty()) {
       Finish(std::move(taken.messages));
+      if (visibility_ns_ == 0) queue.WakeReceives();
       return true;
     }
     if (deadline_ns_ == 0 && taken.over_limit) {
-      Finish(MakeError(absl::StatusCode::kResourceExhausted,
-                       "Too many messages have been received without being deleted.\nPlease delete "
-                       "your received messages or let them "
-                       "timeout before receiving more.",
-                       {.reason = "OverLimit",
-                        .field = "MaximumInFlightMessages",
-                        .value = std::to_string(queue.in_flight_.load()),
-                        .limit = std::to_string(queue.max_in_flight_.load())}));
+      Finish(OverLimit());
       return true;
     }
     const bool wait_for_page = deadline_ns_ == 0;
@@ -45,20 +55,42 @@ bool ReceiveCall::Run() {
       return true;
     }
     if (Park(wait_for_page, was_parked_)) return true;
-    // The second look: a message that became visible between Take and Park found nobody parked.
-    if (queue.LaneSize() == 0 || taken.over_limit) {
-      if (wait_for_page && !queue.spilled_.load(std::memory_order_acquire)) queue.WakePageWaiters();
+    // Second looks, for what changed between the first and the parking: whoever changed it found
+    // nobody parked.
+    if (absl::Status status = queue.CheckOpen(); !status.ok()) {
+      End(status);
+      return true;
+    }
+    if (wait_for_page && !queue.spilled_.load(std::memory_order_acquire)) {
+      queue.WakePageWaiters();
       return false;
     }
-    {
-      MutexLock lock(&queue.receives_mutex_);
-      if (phase_ != Phase::kParked) return false;  // Someone else runs it already.
-      (parked_for_page_ ? queue.page_waiters_ : queue.parked_).erase(place_);
-      queue.parked_count_.fetch_sub(1);
-      queue.engine_->parked.fetch_sub(1, std::memory_order_relaxed);
-      phase_ = Phase::kRunning;
+    if (queue.LaneSize() == 0) return false;
+    if (taken.over_limit) {
+      queue.limited_.store(true);
+      if (queue.in_flight_.load() >= queue.max_in_flight_.load()) return false;
     }
+    MutexLock lock(&queue.receives_mutex_);
+    if (phase_ != Phase::kParked) return false;  // Someone else runs it already.
+    Unpark();
   }
+}
+
+absl::Status ReceiveCall::OverLimit() const {
+  return MakeError(absl::StatusCode::kResourceExhausted,
+                   "Too many messages have been received without being deleted.\nPlease delete "
+                   "your received messages or let them timeout before receiving more.",
+                   {.reason = "OverLimit",
+                    .field = "MaximumInFlightMessages",
+                    .value = std::to_string(queue_->in_flight_.load()),
+                    .limit = std::to_string(queue_->max_in_flight_.load())});
+}
+
+void ReceiveCall::Unpark() {
+  (parked_for_page_ ? queue_->page_waiters_ : queue_->parked_).erase(place_);
+  queue_->parked_count_.fetch_sub(1);
+  queue_->engine_->parked.fetch_sub(1, std::memory_order_relaxed);
+  phase_ = Phase::kRunning;
 }
 
 void ReceiveCall::Committed(const absl::Status& status, StandardQueue::Taken taken) {
@@ -66,6 +98,7 @@ void ReceiveCall::Committed(const absl::Status& status, StandardQueue::Taken tak
     Finish(status);
   } else if (!taken.messages.empty()) {
     Finish(std::move(taken.messages));
+    if (visibility_ns_ == 0) queue_->WakeReceives();
   } else {
     Run();  // Everything went to the dead-letter queue: look for more.
   }
@@ -123,7 +156,7 @@ void ReceiveCall::Finish(absl::StatusOr<std::vector<ReceivedMessage>> result) {
 void ReceiveCall::Cancel() {
   {
     MutexLock lock(&queue_->receives_mutex_);
-    if (phase_ == Phase::kRunning) cancel_requested_ = true;
+    if (phase_ != Phase::kDone) cancel_requested_ = true;
   }
   End(absl::CancelledError("the receive was cancelled"));
 }
@@ -137,10 +170,7 @@ void ReceiveCall::End(const absl::Status& status) {
       end_requested_ = true;
       return;
     }
-    (parked_for_page_ ? queue_->page_waiters_ : queue_->parked_).erase(place_);
-    queue_->parked_count_.fetch_sub(1);
-    queue_->engine_->parked.fetch_sub(1, std::memory_order_relaxed);
-    phase_ = Phase::kRunning;
+    Unpark();
   }
   if (status.ok()) {
     Finish(std::vector<ReceivedMessage>());

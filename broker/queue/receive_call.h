@@ -32,6 +32,9 @@ class ReceiveCall final : public PendingReceive, public std::enable_shared_from_
         deadline_ns_(deadline_ns),
         callback_(std::move(done)) {}
 
+  // Begins: goes on with what `taken` holds if it has to be committed, else makes the first
+  // attempt.
+  void Start(StandardQueue::Taken taken);
   // One attempt, by the thread that owns the RUNNING call. True if the call is done or went to the
   // commit log; false if it parked.
   bool Run();
@@ -47,6 +50,12 @@ class ReceiveCall final : public PendingReceive, public std::enable_shared_from_
   friend class StandardQueue;
   enum class Phase { kRunning, kParked, kDone };
 
+  // Hands what was taken to the commit log, which calls Committed.
+  void Commit(StandardQueue::Taken taken);
+  // PARKED -> RUNNING, by whoever takes it from its list. Under queue_->receives_mutex_.
+  void Unpark() ABSL_NO_THREAD_SAFETY_ANALYSIS;
+
+  absl::Status OverLimit() const;
   // Parks unless it has to end; true if it ended instead.
   bool Park(bool for_page, bool in_front);
   void Finish(absl::StatusOr<std::vector<ReceivedMessage>> result);

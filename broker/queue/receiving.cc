@@ -16,6 +16,16 @@ using core::Slot;
 using core::State;
 using core::Word;
 
+namespace {
+
+// About how long a commit takes.
+constexpr int64_t kCommitNs = 10'000'000;
+// Exhausted messages that one receive moves to the dead-letter queue.
+constexpr size_t kMaxExhausted = 1000;
+constexpr size_t kMaxExhaustedBytes = 1 << 20;
+
+}  // namespace
+
 // Returns the messages of one receive call to the queue when their visibility timeout is over.
 class VisibilityTimer final : public core::TimerNode {
  public:
@@ -28,9 +38,8 @@ class VisibilityTimer final : public core::TimerNode {
     for (MsgId id : ids_) {
       if (queue_->MakeReady(id, false, now_ns)) {
         any = true;
-      } else if (InFlight(id)) {
-        next_ns = std::min(
-            next_ns, queue_->engine_->slab.At(id).visible_at_ns.load(std::memory_order_relaxed));
+      } else {
+        next_ns = std::min(next_ns, LookAgain(id, now_ns));
       }
     }
     if (any) queue_->WakeReceives();
@@ -38,16 +47,25 @@ class VisibilityTimer final : public core::TimerNode {
   }
 
   bool Dead() const override {
-    return std::none_of(ids_.begin(), ids_.end(), [&](MsgId id) { return InFlight(id); });
+    return std::none_of(ids_.begin(), ids_.end(),
+                        [&](MsgId id) { return LookAgain(id, 0) != core::kNever; });
   }
 
  private:
-  bool InFlight(MsgId id) const {
-    const Word word(queue_->engine_->slab.At(id).word.load(std::memory_order_acquire));
-    // A message that is being deleted may come back, if its commit is refused.
-    return word.generation() == id.generation() &&
-           (word.state() == State::kInFlight || word.state() == State::kDeleting ||
-            word.state() == State::kMoving);
+  // When to look at the message again; kNever if this receive of it is over.
+  int64_t LookAgain(MsgId id, int64_t now_ns) const {
+    const Slot& slot = queue_->engine_->slab.At(id);
+    const Word word = LoadUnlocked(slot);
+    if (word.generation() != id.generation()) return core::kNever;
+    switch (word.state()) {
+      case State::kInFlight:
+        return slot.visible_at_ns.load(std::memory_order_relaxed);
+      case State::kDeleting:
+      case State::kMoving:
+        return now_ns + kCommitNs;  // It comes back if its commit is refused.
+      default:
+        return core::kNever;
+    }
   }
 
   const std::shared_ptr<StandardQueue> queue_;
@@ -58,22 +76,19 @@ void StandardQueue::ArmVisibility(absl::Span<const MsgId> ids, int64_t deadline_
   engine_->timer->Arm(deadline_ns, std::make_unique<VisibilityTimer>(shared_from_this(), ids));
 }
 
+int64_t StandardQueue::ReserveInFlight(int64_t wanted) {
+  const int64_t limit = max_in_flight_.load(std::memory_order_relaxed);
+  int64_t in_flight = in_flight_.load();
+  for (;;) {
+    const int64_t granted = std::clamp<int64_t>(limit - in_flight, 0, wanted);
+    if (granted == 0 || in_flight_.compare_exchange_weak(in_flight, in_flight + granted)) {
+      return granted;
+    }
+  }
+}
+
 void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) {
   const int64_t now_ns = engine_->MonoNs();
-  // Reserved before anything is taken, given back at the end: the limit holds under any number of
-  // receivers.
-  const int64_t limit = max_in_flight_.load(std::memory_order_relaxed);
-  int64_t reserved = std::min<int64_t>(max_messages, limit);
-  const int64_t over = in_flight_.fetch_add(reserved) + reserved - limit;
-  if (over > 0) {
-    const int64_t back = std::min(over, reserved);
-    in_flight_.fetch_sub(back);
-    reserved -= back;
-    taken->over_limit = reserved == 0;
-    limited_.store(true, std::memory_order_relaxed);
-    if (reserved == 0) return;
-  }
-
   const int64_t retention_ms = retention_ms_.load(std::memory_order_relaxed);
   const int64_t wall_ms = engine_->WallMs();
   const uint32_t max_receives = max_receive_count_.load(std::memory_order_relaxed);
@@ -85,33 +100,46 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
   core::Lane& first = returned_first ? returned_ : ready_;
   core::Lane& second = returned_first ? ready_ : returned_;
 
+  const size_t wanted = static_cast<size_t>(max_messages);
   std::vector<MsgId> expired;
-  absl::InlinedVector<MsgId, 16> popped(static_cast<size_t>(reserved));
+  absl::InlinedVector<MsgId, 16> popped(wanted);
+  int64_t reserved = 0;
   int64_t ready_messages = 0;
   int64_t ready_bytes = 0;
-  while (taken->ids.size() < static_cast<size_t>(reserved)) {
-    const size_t want = static_cast<size_t>(reserved) - taken->ids.size();
+  while (taken->ids.size() < wanted && taken->exhausted.size() < kMaxExhausted &&
+         taken->exhausted_bytes < kMaxExhaustedBytes) {
+    const size_t want = wanted - taken->ids.size();
     size_t n = first.Pop(absl::MakeSpan(popped).subspan(0, want));
     if (n < want) n += second.Pop(absl::MakeSpan(popped).subspan(n, want - n));
     if (n == 0) break;
+    // Room is reserved for ids in hand, so an empty queue never looks full; what is over goes back.
+    const int64_t free = reserved - static_cast<int64_t>(taken->ids.size());
+    reserved += ReserveInFlight(static_cast<int64_t>(n) - free);
+    const size_t room = static_cast<size_t>(reserved) - taken->ids.size();
+    if (room < n) {
+      returned_.Push(absl::MakeConstSpan(popped).subspan(room, n - room));
+      n = room;
+      taken->over_limit = true;
+    }
     for (MsgId id : absl::MakeSpan(popped).subspan(0, n)) {
       Slot& slot = engine_->slab.At(id);
       Word word = LoadUnlocked(slot);
       Word mine;
-      bool exhausted;
+      bool exhausted = false;
       bool won = false;
       while (!won && word.generation() == id.generation() && word.state() == State::kReady) {
         exhausted = dead_letters && word.receives() >= max_receives;
         mine = exhausted ? word.With(State::kMoving)
                          : word.With(State::kInFlight).WithReceives(word.receives() + 1).Locked();
-        if (!exhausted) slot.visible_at_ns.store(now_ns + visibility_ns, std::memory_order_relaxed);
         won = Transition(slot, &word, mine);
       }
       if (!won) continue;  // Deleted while it lay in the lane.
+      const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
       ++ready_messages;
-      ready_bytes += slot.payload_bytes.load(std::memory_order_relaxed);
+      ready_bytes += bytes;
       if (exhausted) {
         taken->exhausted.push_back(id);
+        taken->exhausted_bytes += static_cast<size_t>(bytes);
         continue;
       }
       Payload* payload = slot.payload;
@@ -120,6 +148,7 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
         expired.push_back(id);
         continue;
       }
+      slot.visible_at_ns.store(now_ns + visibility_ns, std::memory_order_relaxed);
       int64_t first_receive_ms = slot.first_receive_ms.load(std::memory_order_relaxed);
       if (first_receive_ms == 0) {
         first_receive_ms = wall_ms;
@@ -140,10 +169,13 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
           SealReceipt({engine_->boot, id_, sequence, id, mine.receives()}, engine_->receipt_key);
       taken->ids.push_back(id);
     }
+    if (taken->over_limit) break;
   }
   if (ready_messages > 0) CountReady(-ready_messages, -ready_bytes);
-  if (const int64_t unused = reserved - static_cast<int64_t>(taken->ids.size()); unused > 0)
+  if (const int64_t unused = reserved - static_cast<int64_t>(taken->ids.size()); unused > 0) {
     in_flight_.fetch_sub(unused);
+    WakeIfLimited();
+  }
   if (!expired.empty()) Expire(expired);
   RequestPageIfLow();
   engine_->received.fetch_add(taken->ids.size(), std::memory_order_relaxed);
@@ -152,9 +184,8 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
       !taken->exhausted.empty() || (max_receives > 0 && durable() && !taken->ids.empty());
   if (taken->ids.empty()) return;
   if (visibility_ns == 0) {
-    bool any = false;
-    for (MsgId id : taken->ids) any = MakeReady(id, true, now_ns) || any;
-    // Nobody is woken: a parked receive with a zero timeout would take and return them for ever.
+    // Visible again at once. The caller wakes others when it has delivered.
+    for (MsgId id : taken->ids) MakeReady(id, /*force=*/true, now_ns);
     return;
   }
   ArmVisibility(taken->ids, now_ns + visibility_ns);
@@ -173,44 +204,57 @@ uint32_t StandardQueue::BaseReceives(const Payload& payload) {
 void StandardQueue::Untake(MsgId id, uint32_t receives) {
   Slot& slot = engine_->slab.At(id);
   Word word = LoadUnlocked(slot);
-  int64_t bytes;
   do {
     if (word.generation() != id.generation() || word.state() != State::kInFlight ||
-        word.receives() != receives)
+        word.receives() != receives) {
       return;
-    bytes = slot.payload_bytes.load(std::memory_order_relaxed);
-  } while (!Transition(slot, &word, word.With(State::kReady).WithReceives(receives - 1)));
+    }
+  } while (!Transition(slot, &word, word.Locked()));
+  const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
+  slot.visible_at_ns.store(0, std::memory_order_relaxed);
   in_flight_.fetch_sub(1);
   CountReady(1, bytes);
+  // Extended: the next receive restores the count, and with it the word that an old timer may hold.
+  Unlock(slot, word.With(State::kReady).WithReceives(receives - 1).Extended());
   returned_.Push(absl::MakeConstSpan(&id, 1));
+}
+
+std::shared_ptr<ReceiveCall> StandardQueue::MakeCall(const ReceiveOptions& options,
+                                                     Queue::ReceiveCallback done) {
+  const int64_t wait_ns = options.wait.has_value() ? absl::ToInt64Nanoseconds(*options.wait)
+                                                   : wait_ns_.load(std::memory_order_relaxed);
+  return std::make_shared<ReceiveCall>(
+      shared_from_this(), options.max_messages, VisibilityNs(options),
+      wait_ns > 0 ? engine_->MonoNs() + wait_ns : 0, std::move(done));
 }
 
 absl::StatusOr<std::vector<ReceivedMessage>> StandardQueue::Receive(const ReceiveOptions& options) {
   if (absl::Status status = CheckOpen(); !status.ok()) return status;
   if (absl::Status status = ValidateReceive(options); !status.ok()) return status;
+  Taken taken;
   // The common case needs no ReceiveCall: messages are there, and nothing has to be committed
   // first.
   if (max_receive_count_.load(std::memory_order_relaxed) == 0) {
-    Taken taken;
-    Take(options.max_messages,
-         options.visibility_timeout.has_value()
-             ? absl::ToInt64Nanoseconds(*options.visibility_timeout)
-             : visibility_ns_.load(),
-         &taken);
-    if (!taken.messages.empty()) return std::move(taken.messages);
+    const int64_t visibility_ns = VisibilityNs(options);
+    Take(options.max_messages, visibility_ns, &taken);
+    if (!taken.must_commit && !taken.messages.empty()) {
+      if (visibility_ns == 0) WakeReceives();
+      return std::move(taken.messages);
+    }
   }
   Notification finished;
   absl::StatusOr<std::vector<ReceivedMessage>> result;
-  std::shared_ptr<PendingReceive> call =
-      ReceiveAsync(options, [&](absl::StatusOr<std::vector<ReceivedMessage>> r) {
+  std::shared_ptr<ReceiveCall> call =
+      MakeCall(options, [&](absl::StatusOr<std::vector<ReceivedMessage>> r) {
         result = std::move(r);
         finished.Notify();
       });
+  // (What was taken although a redrive policy was set meanwhile goes through the log after all.)
+  call->Start(std::move(taken));
   if (engine_->options.manual) {
     // Time stands still while we wait: what is not there when all work is done will not come.
     while (!finished.HasBeenNotified()) {
-      if (!engine_->run_once() && !finished.HasBeenNotified())
-        static_cast<ReceiveCall*>(call.get())->End(absl::OkStatus());
+      if (!engine_->run_once() && !finished.HasBeenNotified()) call->End(absl::OkStatus());
     }
   }
   finished.Wait();
@@ -219,22 +263,12 @@ absl::StatusOr<std::vector<ReceivedMessage>> StandardQueue::Receive(const Receiv
 
 std::shared_ptr<PendingReceive> StandardQueue::ReceiveAsync(const ReceiveOptions& options,
                                                             Queue::ReceiveCallback done) {
-  const int64_t wait_ns = options.wait.has_value() ? absl::ToInt64Nanoseconds(*options.wait)
-                                                   : wait_ns_.load(std::memory_order_relaxed);
-  const int64_t visibility_ns = options.visibility_timeout.has_value()
-                                    ? absl::ToInt64Nanoseconds(*options.visibility_timeout)
-                                    : visibility_ns_.load(std::memory_order_relaxed);
-  const int64_t deadline_ns = wait_ns > 0 ? engine_->MonoNs() + wait_ns : 0;
-  auto call = std::make_shared<ReceiveCall>(shared_from_this(), options.max_messages, visibility_ns,
-                                            deadline_ns, std::move(done));
+  std::shared_ptr<ReceiveCall> call = MakeCall(options, std::move(done));
   if (absl::Status status = ValidateReceive(options); !status.ok()) {
     call->Finish(status);
-    return call;
+  } else {
+    call->Start(Taken());
   }
-  if (!call->Run() && deadline_ns != 0)
-    engine_->timer->Arm(deadline_ns, std::make_unique<ReceiveTimeout>(call));
-  // Close may have passed the list of parked receives before this one entered it.
-  if (absl::Status status = CheckOpen(); !status.ok()) call->End(status);
   return call;
 }
 
@@ -249,9 +283,15 @@ void StandardQueue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) {
     leased.push_back(receipt->message);
   }
   if (leased.empty()) return;
-  if (durable() && max_receive_count_.load() > 0) {
-    engine_->log->Submit(
-        new LeaseOp(shared_from_this(), std::move(leased), /*in_flight_only=*/false, nullptr));
+  if (durable()) {
+    // The lease that is in the log, or on its way there, would hide the message after a restart.
+    auto* lease =
+        new LeaseOp(shared_from_this(), std::move(leased), /*in_flight_only=*/false, nullptr);
+    if (max_receive_count_.load() > 0) {
+      engine_->log->Submit(lease);
+    } else {
+      engine_->log->SubmitLazy(lease);
+    }
   }
   WakeReceives();
 }
@@ -262,26 +302,22 @@ void StandardQueue::WakeReceives() {
     std::shared_ptr<ReceiveCall> call;
     {
       MutexLock lock(&receives_mutex_);
-      if (parked_.empty()) return;
-      call = parked_.front();
-      parked_.pop_front();
-      parked_count_.fetch_sub(1);
-      engine_->parked.fetch_sub(1, std::memory_order_relaxed);
-      call->phase_ = ReceiveCall::Phase::kRunning;
+      auto& list = parked_.empty() ? page_waiters_ : parked_;
+      if (list.empty()) return;
+      call = list.front();
+      call->Unpark();
     }
     if (!call->Run()) return;  // It found nothing and went back: neither would the next.
   }
 }
 
 void StandardQueue::WakePageWaiters() {
-  std::list<std::shared_ptr<ReceiveCall>> calls;
+  std::vector<std::shared_ptr<ReceiveCall>> calls;
   {
     MutexLock lock(&receives_mutex_);
-    calls.swap(page_waiters_);
-    for (const std::shared_ptr<ReceiveCall>& call : calls) {
-      call->phase_ = ReceiveCall::Phase::kRunning;
-      parked_count_.fetch_sub(1);
-      engine_->parked.fetch_sub(1, std::memory_order_relaxed);
+    while (!page_waiters_.empty()) {
+      calls.push_back(page_waiters_.front());
+      calls.back()->Unpark();
     }
   }
   for (const std::shared_ptr<ReceiveCall>& call : calls) call->Run();
@@ -294,7 +330,7 @@ void StandardQueue::WakePageWaiters() {
 ReceiveOp::ReceiveOp(std::shared_ptr<StandardQueue> queue, std::shared_ptr<StandardQueue> target,
                      StandardQueue::Taken taken, std::shared_ptr<ReceiveCall> call)
     : Operation(target == nullptr ? Durability::kOs : target->durability(),
-                128 * (taken.ids.size() + taken.exhausted.size())),
+                128 * (taken.ids.size() + taken.exhausted.size()) + taken.exhausted_bytes),
       queue_(std::move(queue)),
       target_(std::move(target)),
       taken_(std::move(taken)),
@@ -317,17 +353,27 @@ absl::Status ReceiveOp::Prepare(commit::Turn& turn) {
       continue;
     }
     Slot& slot = queue.engine_->slab.At(id);
-    const absl::StatusOr<storage::MessageRecord> stored = storage::Decode(slot.payload->record());
-    if (!stored.ok() || !queue.AckSlot(turn, id)) continue;
-    const Word word(slot.word.load(std::memory_order_acquire));
-    storage::MessageRecord record = *stored;
-    record.dead_letter_source = queue.name_;
-    record.receive_count = stored->receive_count + word.receives();
-    record.first_receive_ms = slot.first_receive_ms.load(std::memory_order_relaxed);
+    // The message may have been deleted or purged since it was taken: look at it under its lock.
+    Word word;
+    if (!TryLock(slot, id, &word)) continue;
+    PayloadRef payload;
+    if (word.state() == State::kMoving && !slot.acked) {
+      slot.payload->Ref();
+      payload = PayloadRef(slot.payload);
+      if (!queue.durable()) slot.acked = true;
+    }
+    const int64_t first_receive_ms = slot.first_receive_ms.load(std::memory_order_relaxed);
+    Unlock(slot, word);
+    if (payload.get() == nullptr || (queue.durable() && !queue.AckSlot(turn, id))) continue;
+    absl::StatusOr<storage::MessageRecord> record = storage::Decode(payload.get()->record());
+    if (!record.ok()) return record.status();  // Cannot be: it was checked when it came to memory.
+    record->dead_letter_source = queue.name_;
+    record->receive_count += word.receives();
+    record->first_receive_ms = first_receive_ms;
     Move& move = moves_.emplace_back();
     move.id = id;
-    move.arrival.payload = Payload::Encode(record);
-    move.arrival.lease.first_receive_ms = record.first_receive_ms;
+    move.arrival.payload = Payload::Encode(*record);
+    move.arrival.lease.first_receive_ms = first_receive_ms;
   }
   if (target != nullptr && !moves_.empty()) {
     for (Move& move : moves_) {
@@ -367,6 +413,7 @@ void ReceiveOp::Complete(const absl::Status& status) {
   StandardQueue& queue = *queue_;
   if (status.ok()) {
     for (MsgId id : stay_) queue.Restore(id);
+    if (!stay_.empty()) queue.WakeReceives();
     if (target_ != nullptr) target_->WakeReceives();
   } else {
     for (Move& move : moves_) move.arrival.payload->Unref();

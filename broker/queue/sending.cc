@@ -295,7 +295,7 @@ bool StandardQueue::SendInMemory(absl::Span<Payload* const> payloads,
   ready_.Push(ready);
   // The queue may have been deleted meanwhile: either its Drop has seen these slots, or this look
   // sees the queue deleted.
-  if (deleted()) {
+  if (DeletedSinceSend()) {
     for (MsgId id : ids) TryFree(id);
   }
   return true;
@@ -353,6 +353,7 @@ void StandardQueue::Admit(absl::Span<Arrival> arrivals, int64_t now_ns) {
     if (arrival.recovered) recovered_[arrival.sequence.value()] = id;
     engine_->resident.fetch_add(1, std::memory_order_relaxed);
     engine_->resident_bytes.fetch_add(bytes, std::memory_order_relaxed);
+    if (!durable()) engine_->memory_queue_bytes.fetch_add(bytes, std::memory_order_relaxed);
     if (in_flight) {
       CountInFlight(1);
       leased.push_back(id);

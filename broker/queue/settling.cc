@@ -74,20 +74,25 @@ void StandardQueue::Restore(MsgId id) {
   Slot& slot = engine_->slab.At(id);
   Word word = LoadUnlocked(slot);
   const int64_t now_ns = engine_->MonoNs();
+  int64_t visible_at_ns;
+  int64_t bytes;
   State to;
   do {
     if (word.generation() != id.generation() ||
-        (word.state() != State::kDeleting && word.state() != State::kMoving))
+        (word.state() != State::kDeleting && word.state() != State::kMoving)) {
       return;
-    to = slot.visible_at_ns.load(std::memory_order_relaxed) > now_ns ? State::kInFlight
-                                                                     : State::kReady;
-    if (to == State::kReady) {
-      CountReady(1, slot.payload_bytes.load(std::memory_order_relaxed));
-    } else {
-      CountInFlight(1);
     }
+    visible_at_ns = slot.visible_at_ns.load(std::memory_order_relaxed);
+    bytes = slot.payload_bytes.load(std::memory_order_relaxed);
+    to = visible_at_ns > now_ns ? State::kInFlight : State::kReady;
   } while (!Transition(slot, &word, word.With(to)));
-  if (to == State::kReady) returned_.Push(absl::MakeConstSpan(&id, 1));
+  if (to == State::kInFlight) {
+    CountInFlight(1);
+    ArmVisibility(absl::MakeConstSpan(&id, 1), visible_at_ns);
+  } else {
+    CountReady(1, bytes);
+    returned_.Push(absl::MakeConstSpan(&id, 1));
+  }
 }
 
 bool StandardQueue::AckSlot(commit::Turn& turn, MsgId id) {
@@ -129,8 +134,7 @@ absl::StatusOr<bool> StandardQueue::AckSequence(commit::Turn& turn, Sequence seq
   if (!page->has_value()) return false;
   turn.batch().Add(storage::Batch::Ack{id_, (*page)->messages.front().ref});
   ++counters_.deleted;
-  ++page_epoch_;  // A page that is being read may hold it.
-  epoch_shown_.store(page_epoch_);
+  BeginPageEpoch();
   disk_acks_.push_back(sequence.value());
   turn.Touch(this);
   return true;
@@ -189,7 +193,10 @@ class DeleteOp final : public commit::Operation {
   void Publish() override {
     StandardQueue& queue = *queue_;
     queue.FreeAcked(acked_);
-    if (on_disk_ > 0) queue.disk_acks_.clear();
+    if (on_disk_ > 0) {
+      queue.disk_acks_.clear();
+      queue.BeginPageEpoch();
+    }
     queue.PublishCounters();
     (expired_ ? queue.engine_->expired : queue.engine_->deleted)
         .fetch_add(acked_.size() + on_disk_, std::memory_order_relaxed);
@@ -289,27 +296,33 @@ void StandardQueue::Expire(absl::Span<const MsgId> ids) {
 absl::Status StandardQueue::ChangeVisibility(MsgId id, int64_t timeout_ns, int64_t now_ns) {
   Slot& slot = engine_->slab.At(id);
   Word word = LoadUnlocked(slot);
-  State was;
-  int64_t before_ns = 0;
+  // The lock first: a deadline stored by a call that then loses the message would be another's.
   do {
-    was = word.state();
-    if (word.generation() != id.generation() || (was != State::kInFlight && was != State::kReady))
+    if (word.generation() != id.generation() ||
+        (word.state() != State::kInFlight && word.state() != State::kReady)) {
       return NotAvailable();
+    }
     if (timeout_ns == 0) {
-      if (was == State::kReady || MakeReady(id, /*force=*/true, now_ns)) return absl::OkStatus();
+      if (word.state() == State::kReady || MakeReady(id, /*force=*/true, now_ns)) {
+        return absl::OkStatus();
+      }
       return NotAvailable();  // Deleted meanwhile.
     }
-    before_ns = slot.visible_at_ns.load(std::memory_order_relaxed);
-    slot.visible_at_ns.store(now_ns + timeout_ns, std::memory_order_relaxed);
-  } while (!Transition(slot, &word, word.With(State::kInFlight).Extended()));
-  if (was == State::kReady) {
-    CountReady(-1, -int64_t{slot.payload_bytes.load(std::memory_order_relaxed)});
+  } while (!Transition(slot, &word, word.Locked()));
+  const bool was_ready = word.state() == State::kReady;
+  const int64_t before_ns = slot.visible_at_ns.load(std::memory_order_relaxed);
+  const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
+  slot.visible_at_ns.store(now_ns + timeout_ns, std::memory_order_relaxed);
+  if (was_ready) {
+    CountReady(-1, -bytes);
     CountInFlight(1);
   }
+  Unlock(slot, word.With(State::kInFlight).Extended());
   // The timer of the receive looks again when it fires; only an earlier deadline needs one of its
   // own.
-  if (was == State::kReady || now_ns + timeout_ns < before_ns)
+  if (was_ready || now_ns + timeout_ns < before_ns) {
     ArmVisibility(absl::MakeConstSpan(&id, 1), now_ns + timeout_ns);
+  }
   return absl::OkStatus();
 }
 
@@ -356,8 +369,8 @@ class VisibilityOp final : public commit::Operation {
               : queue.engine_->SteadyWallMs(turn.mono_ns() + entry.timeout_ns) + 1;
       refs_.push_back((*page)->messages.front().ref);
       turn.batch().Add(storage::Batch::SetLease{queue.id_, &refs_.back(), lease});
-      ++queue.page_epoch_;
-      queue.epoch_shown_.store(queue.page_epoch_);
+      on_disk_ = true;
+      queue.BeginPageEpoch();
     }
     for (MsgId id : changed_) {
       if (queue.AddLease(turn, id, /*in_flight_only=*/false, &refs_))
@@ -367,6 +380,7 @@ class VisibilityOp final : public commit::Operation {
   }
 
   void Publish() override {
+    if (on_disk_) queue_->BeginPageEpoch();
     for (const auto& [id, ref] : leased_) queue_->NoteState(id, refs_[ref]);
   }
 
@@ -389,6 +403,7 @@ class VisibilityOp final : public commit::Operation {
   Queue::StatusesCallback done_;
   std::vector<storage::RecordRef> refs_;
   std::vector<std::pair<MsgId, size_t>> leased_;
+  bool on_disk_ = false;
 };
 
 void StandardQueue::ChangeVisibilityBatch(absl::Span<const VisibilityChange> changes, Wait wait,

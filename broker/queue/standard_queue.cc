@@ -27,14 +27,26 @@ absl::Status BrokerClosed() {
                    {.reason = "BrokerClosed"});
 }
 
+namespace {
+
+// Sequences of one boot are above those of all boots before it, also of those that were lost with
+// an unsynced log: a receipt handle for a lost message fits no other (I6).
+storage::QueueCounters StartBoot(storage::QueueCounters counters, uint32_t boot) {
+  constexpr int kSequenceBits = 40;
+  counters.next_sequence = std::max(counters.next_sequence, uint64_t{boot} << kSequenceBits);
+  return counters;
+}
+
+}  // namespace
+
 StandardQueue::StandardQueue(Engine* engine, QueueId id, QueueDescription description,
                              const storage::QueueCounters& counters)
     : engine_(engine),
       id_(id),
       name_(description.name),
       durability_(*description.attributes.durability),
-      counters_(counters),
-      first_sequence_of_boot_(counters.next_sequence) {
+      counters_(StartBoot(counters, engine->boot)),
+      first_sequence_of_boot_(counters_.next_sequence) {
   ApplyDefinition(description);
   pending_definition_ = std::move(description);
   cursor_ = Sequence(counters_.low_watermark);
@@ -169,18 +181,20 @@ void StandardQueue::FreeSlot(MsgId id) {
 bool StandardQueue::MakeReady(MsgId id, bool force, int64_t now_ns) {
   Slot& slot = engine_->slab.At(id);
   Word word = LoadUnlocked(slot);
-  State was;
-  int64_t bytes;
   do {
-    was = word.state();
-    if (word.generation() != id.generation() || (was != State::kInFlight && was != State::kDelayed))
+    if (word.generation() != id.generation() ||
+        (word.state() != State::kInFlight && word.state() != State::kDelayed)) {
       return false;
+    }
     if (!force && slot.visible_at_ns.load(std::memory_order_relaxed) > now_ns) return false;
-    bytes = slot.payload_bytes.load(std::memory_order_relaxed);
-  } while (!Transition(slot, &word, word.With(State::kReady)));
-  (was == State::kInFlight ? in_flight_ : delayed_in_memory_).fetch_sub(1);
+  } while (!Transition(slot, &word, word.Locked()));
+  const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
+  slot.visible_at_ns.store(0, std::memory_order_relaxed);
+  const bool was_in_flight = word.state() == State::kInFlight;
+  (was_in_flight ? in_flight_ : delayed_in_memory_).fetch_sub(1);
   CountReady(1, bytes);
-  (was == State::kInFlight ? returned_ : ready_).Push(absl::MakeConstSpan(&id, 1));
+  Unlock(slot, word.With(State::kReady));
+  (was_in_flight ? returned_ : ready_).Push(absl::MakeConstSpan(&id, 1));
   return true;
 }
 
@@ -214,21 +228,19 @@ void StandardQueue::PublishCounters() {
 }
 
 void StandardQueue::Drop() {
-  deleted_.store(true, std::memory_order_release);
+  deleted_.exchange(1);
   VisitSlots([&](MsgId id) { TryFree(id); });
 }
 
 void StandardQueue::EndReceives(const absl::Status& status) {
-  for (;;) {
-    std::shared_ptr<ReceiveCall> call;
-    {
-      MutexLock lock(&receives_mutex_);
-      auto& list = parked_.empty() ? page_waiters_ : parked_;
-      if (list.empty()) return;
-      call = list.front();
-    }
-    call->End(status);
+  // Taken aside: a callback may ask for messages again.
+  std::vector<std::shared_ptr<ReceiveCall>> calls;
+  {
+    MutexLock lock(&receives_mutex_);
+    calls.assign(parked_.begin(), parked_.end());
+    calls.insert(calls.end(), page_waiters_.begin(), page_waiters_.end());
   }
+  for (const std::shared_ptr<ReceiveCall>& call : calls) call->End(status);
 }
 
 }  // namespace barista::internal

@@ -84,7 +84,9 @@ class StandardQueue final : public QueueState,
   QueueId id() const { return id_; }
   Durability durability() const { return durability_; }
   bool durable() const { return durability_ != Durability::kMemory; }
-  bool deleted() const { return deleted_.load(std::memory_order_acquire); }
+  bool deleted() const { return deleted_.load(std::memory_order_acquire) != 0; }
+  // After a change of the definition: a raised limit lets parked receives go on.
+  void WakeAfterRedefinition() { WakeIfLimited(); }
 
   // Changes to the definition go through the broker, which sees all queues (a redrive policy names
   // another one).
@@ -141,7 +143,8 @@ class StandardQueue final : public QueueState,
     std::vector<ReceivedMessage> messages;
     std::vector<core::MsgId> ids;        // of `messages`
     std::vector<core::MsgId> exhausted;  // MOVING: received too often
-    bool over_limit = false;             // the in-flight limit left no room
+    size_t exhausted_bytes = 0;
+    bool over_limit = false;   // the in-flight limit left no room
     bool must_commit = false;  // leases or moves go into the log before `messages` may leave
   };
 
@@ -149,6 +152,8 @@ class StandardQueue final : public QueueState,
   // kInvalidArgument/ReceiptHandleIsInvalid unless the handle is authentic and of this queue.
   absl::StatusOr<Receipt> Open(const ReceiptHandle& handle) const;
   void Submit(commit::Operation* operation, Wait wait, Notification* done);
+
+  bool DeletedSinceSend() { return deleted_.fetch_add(0) != 0; }
 
   // ---- Slots: transitions and their bookkeeping ----
   void CountReady(int64_t messages, int64_t bytes);
@@ -174,7 +179,15 @@ class StandardQueue final : public QueueState,
   void ArmDelay(int64_t due_ms);
 
   // ---- Receiving ----
+  int64_t VisibilityNs(const ReceiveOptions& options) const {
+    return options.visibility_timeout.has_value()
+               ? absl::ToInt64Nanoseconds(*options.visibility_timeout)
+               : visibility_ns_.load(std::memory_order_relaxed);
+  }
+  std::shared_ptr<ReceiveCall> MakeCall(const ReceiveOptions& options, Queue::ReceiveCallback done);
   void Take(int max_messages, int64_t visibility_ns, Taken* taken);
+  // Counts up to `wanted` more messages as in flight; how many the limit allows.
+  int64_t ReserveInFlight(int64_t wanted);
   // How often the message was received before it came to this queue.
   static uint32_t BaseReceives(const Payload& payload);
   // Takes back a receive that was not delivered.
@@ -205,6 +218,9 @@ class StandardQueue final : public QueueState,
     return {Sequence(slot.sequence.load(std::memory_order_relaxed)), slot.record_index,
             slot.record_count, slot.has_state.load(std::memory_order_relaxed)};
   }
+  // Pages read before now are out of date. Once in Prepare, for an install of the same turn, and
+  // once in Publish, for a page that was read between the two and saw the store as it was.
+  void BeginPageEpoch() { epoch_shown_.store(++page_epoch_); }
   void PublishCounters();
   // Frees messages whose deletion is durable.
   void FreeAcked(absl::Span<const core::MsgId> ids);
@@ -218,7 +234,7 @@ class StandardQueue final : public QueueState,
   void Expire(absl::Span<const core::MsgId> ids);
   absl::Status ChangeVisibility(core::MsgId id, int64_t timeout_ns, int64_t now_ns);
   void WakeIfLimited() {
-    if (limited_.load(std::memory_order_relaxed) && limited_.exchange(false)) WakeReceives();
+    if (limited_.load() && limited_.exchange(false)) WakeReceives();
   }
 
   // ---- Paging ----
@@ -251,9 +267,14 @@ class StandardQueue final : public QueueState,
   std::atomic<int64_t> ready_count_{0};
   std::atomic<int64_t> ready_bytes_{0};
   std::atomic<int64_t> delayed_in_memory_{0};
-  // Someone was refused or parked for the in-flight limit: releases wake receives.
+  // A receive is parked for the in-flight limit: releases wake receives. Stored by the receive
+  // before it looks at in_flight_ a last time, and read after in_flight_ was lowered (both
+  // seq_cst): one of the two sees the other.
   std::atomic<bool> limited_{false};
-  std::atomic<bool> deleted_{false};
+  // Set once, with a read-modify-write; senders to a `memory` queue look with one too
+  // (DeletedSinceSend), after they stored their words: either Drop sees the words, or the sender
+  // sees the queue deleted.
+  std::atomic<uint32_t> deleted_{0};
   std::atomic<uint64_t> memory_sequence_{1};  // `memory` queues: next sequence
 
   // Committer.

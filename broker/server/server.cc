@@ -5,17 +5,10 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <cerrno>
 #include <chrono>
 #include <condition_variable>
-#include <cstring>
 #include <mutex>
 #include <utility>
 
@@ -25,6 +18,7 @@
 #include "broker/server/executor.h"
 #include "broker/server/http_server.h"
 #include "broker/server/listen_address.h"
+#include "broker/server/listen_probe.h"
 #include "broker/server/queue_service.h"
 #include "broker/server/receive_call.h"
 
@@ -58,40 +52,6 @@ absl::StatusOr<ListenAddress> CheckAddress(absl::string_view field, const std::s
   }
   return MakeError(absl::StatusCode::kInvalidArgument, absl::StrCat(field, ": ", wrong),
                    {.reason = "InvalidParameterValue", .field = std::string(field), .value = text});
-}
-
-// Why gRPC could not listen on `address`: it does not tell itself. Tries the same and looks at the
-// error.
-std::string WhyNotListening(const ListenAddress& address) {
-  if (!address.unix_path.empty()) {
-    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return std::strerror(errno);
-    sockaddr_un name{};
-    name.sun_family = AF_UNIX;
-    address.unix_path.copy(name.sun_path, sizeof(name.sun_path) - 1);
-    const int bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof(name));
-    const int error = errno;
-    ::close(fd);
-    if (bound != 0) return std::strerror(error);
-    ::unlink(address.unix_path.c_str());
-    return "gRPC could not bind it";
-  }
-  boost::asio::io_context io;
-  boost::asio::ip::tcp::resolver resolver(io);
-  boost::system::error_code error;
-  const auto resolved = resolver.resolve(address.host, absl::StrCat(address.port), error);
-  if (error) return error.message();
-  for (const auto& candidate : resolved) {
-    boost::asio::ip::tcp::acceptor acceptor(io);
-    acceptor.open(candidate.endpoint().protocol(), error);
-    if (error) return error.message();
-    acceptor.set_option(boost::asio::ip::tcp::acceptor::reuse_address(true), error);
-    acceptor.bind(candidate.endpoint(), error);
-    if (error) return error.message();
-    acceptor.listen(1, error);
-    if (error) return error.message();
-  }
-  return "gRPC could not bind it";
 }
 
 class ServerImpl final : public Server {
@@ -183,6 +143,10 @@ class ServerImpl final : public Server {
 
  private:
   absl::Status StartGrpc(const ListenAddress& address) {
+    if (!address.unix_path.empty()) {
+      const absl::Status free = CheckUnixPathFree(address.unix_path);
+      if (!free.ok()) return free;
+    }
     service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &parked_);
     service_->set_url_prefix(
         absl::StrCat("http://", http_address_, "/", options_.broker.account, "/"));

@@ -37,8 +37,8 @@ class Server {
  public:
   // Opens the broker and starts to listen; on return every listener accepts. Broker::Open's errors
   // as they are, and kInvalidArgument/InvalidParameterValue: a malformed address, or one that other
-  // machines reach without `insecure`. kUnavailable/AddressInUse,
-  // kPermissionDenied/AddressNotAvailable ...: the address cannot be listened on.
+  // machines reach without `insecure`. kUnavailable: an address cannot be listened on; the text
+  // names it and says why.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
 
   // Shutdown(), ignoring its status.

@@ -8,80 +8,14 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "barista/error.h"
-#include "storage/memory_store.h"
+#include "tests/commit/scripted_store.h"
 
 namespace barista::commit {
 namespace {
 
-// A store that counts, and fails or holds when it is told to.
-class ScriptedStore : public storage::Store {
- public:
-  absl::Status Write(const storage::Batch& batch) override {
-    if (on_write) on_write();
-    if (fail_write) return absl::UnavailableError("write failed");
-    ++writes;
-    operations += batch.operations().size();
-    commit_numbers.push_back(batch.commit_number);
-    last_synced.push_back(batch.last_synced_commit);
-    return inner_->Write(batch);
-  }
-  absl::Status Sync() override {
-    if (on_sync) on_sync();
-    if (fail_sync) return absl::UnavailableError("sync failed");
-    ++syncs;
-    return absl::OkStatus();
-  }
-  absl::StatusOr<storage::Page> Scan(QueueId q, Sequence from,
-                                     const storage::ScanLimits& limits) const override {
-    return inner_->Scan(q, from, limits);
-  }
-  absl::StatusOr<std::optional<storage::Page>> Lookup(QueueId q, Sequence s) const override {
-    return inner_->Lookup(q, s);
-  }
-  absl::StatusOr<std::optional<Sequence>> FirstLive(QueueId q, Sequence from) const override {
-    return inner_->FirstLive(q, from);
-  }
-  absl::StatusOr<std::vector<storage::DelayedRow>> ScanDelayed(QueueId q, int64_t until, size_t n,
-                                                               size_t bytes) const override {
-    return inner_->ScanDelayed(q, until, n, bytes);
-  }
-  absl::StatusOr<std::optional<int64_t>> FirstDelayed(QueueId q) const override {
-    return inner_->FirstDelayed(q);
-  }
-  absl::StatusOr<std::vector<storage::ExpiryRow>> ScanExpiry(QueueId q,
-                                                             storage::Batch::ExpiryKind kind,
-                                                             int64_t until,
-                                                             size_t n) const override {
-    return inner_->ScanExpiry(q, kind, until, n);
-  }
-  absl::StatusOr<std::vector<storage::StoredQueue>> LoadQueues() const override {
-    return inner_->LoadQueues();
-  }
-  uint32_t boot() const override { return inner_->boot(); }
-  const std::string& secret() const override { return inner_->secret(); }
-  const storage::Recovery& recovery() const override { return inner_->recovery(); }
-  int64_t FreeSpace() const override { return free_space; }
-  void ReleaseBallast() override { ++ballast_released; }
-  void RestoreBallast() override { ++ballast_restored; }
-  void Reclaim() override {}
-  storage::StoreStats Stats() const override { return {}; }
-
-  std::function<void()> on_write, on_sync;
-  bool fail_write = false;
-  bool fail_sync = false;
-  int64_t free_space = std::numeric_limits<int64_t>::max();
-  int writes = 0;
-  int syncs = 0;
-  size_t operations = 0;
-  int ballast_released = 0;
-  int ballast_restored = 0;
-  std::vector<uint64_t> commit_numbers;
-  std::vector<uint64_t> last_synced;
-
- private:
-  std::unique_ptr<storage::Store> inner_ = storage::NewMemoryStore();
-};
+using testing::ScriptedStore;
 
 // Writes a definition row, and tells its stages to a log.
 class TestOp : public Operation {
@@ -150,7 +84,7 @@ TEST_F(CommitLogTest, OrderIsThatOfTheSubmissionsAndOsDoesNotWaitForTheSync) {
   CommitLog log(Options());
   TestOp a(1, Durability::kFsync, &log_), b(2, Durability::kOs, &log_),
       c(3, Durability::kFsync, &log_);
-  store_.on_write = [&] { log_.push_back("write"); };
+  store_.on_write = [&](const storage::Batch&) { log_.push_back("write"); };
   store_.on_sync = [&] { log_.push_back("sync"); };
   for (TestOp* op : {&a, &b, &c}) log.Submit(op);
   log.RunOnce();
@@ -244,6 +178,51 @@ TEST_F(CommitLogTest, FailedWriteOrSyncPublishesNothing) {
     EXPECT_TRUE(absl::IsUnavailable(a.result));
     EXPECT_TRUE(log.refusing_writes());
   }
+}
+
+TEST_F(CommitLogTest, AfterAFailureEvenWhatFindsNothingToDoIsRefused) {
+  CommitLog log(Options());
+  store_.fail_write = true;
+  TestOp first(1, Durability::kFsync, nullptr), retry(2, Durability::kFsync, nullptr);
+  TestOp in_memory(3, Durability::kMemory, nullptr);
+  retry.empty = in_memory.empty = true;
+  log.Submit(&first);
+  log.RunOnce();
+  store_.fail_write = false;
+  log.Submit(&retry);
+  log.Submit(&in_memory);
+  log.RunOnce();
+  EXPECT_TRUE(absl::IsUnavailable(retry.result)) << retry.result;
+  EXPECT_TRUE(in_memory.result.ok());
+}
+
+TEST_F(CommitLogTest, OsOperationsAreSyncedWithinTheIntervalUnderSteadyLoadToo) {
+  CommitLog log(Options());
+  std::vector<std::unique_ptr<TestOp>> ops;
+  for (int i = 1; i <= 300; ++i) {
+    ops.push_back(std::make_unique<TestOp>(i, Durability::kOs, nullptr));
+    log.Submit(ops.back().get());
+    log.RunOnce();
+    clock_.Advance(absl::Milliseconds(1));
+  }
+  EXPECT_GE(store_.syncs, 2);
+  EXPECT_LE(store_.syncs, 4);
+}
+
+TEST_F(CommitLogTest, InlineCommitOfAnOsOperationIsSyncedByTheSleepingCommitter) {
+  CommitLogOptions options = Options();
+  options.threaded = true;
+  options.clock = Clock::System();
+  options.sync_interval = absl::Milliseconds(10);
+  CommitLog log(options);
+  std::thread committer([&] { log.RunCommitter(); });
+  TestOp op(1, Durability::kOs, nullptr);
+  log.SubmitAndWait(&op, &op.done);
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (log.syncs() == 0 && absl::Now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(log.syncs(), 1u);
+  log.Stop();
+  committer.join();
 }
 
 TEST_F(CommitLogTest, BatchesAreCappedButAnOperationIsNeverSplit) {

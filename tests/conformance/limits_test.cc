@@ -304,6 +304,25 @@ TEST_P(LimitsTest, MemoryQueuesRefuseSendsAtTheirBudgetAndTakeThemAgainAfterADra
   EXPECT_OK(queue.Send({.body = body}));
 }
 
+TEST_P(LimitsTest, MovesToADeadLetterQueueInMemoryKeepTheBudget) {
+  options_.memory_limit_bytes = 64 << 20;
+  broker_.reset();
+  OpenBroker();
+  Create("dead", {.durability = Durability::kMemory});
+  Queue queue =
+      Create("m", {.redrive_policy = RedrivePolicy{"dead", 1}, .durability = Durability::kMemory});
+  const std::string body(1 << 20, 'x');
+  int sent = 0;
+  absl::StatusOr<SendResult> result = queue.Send({.body = body});
+  for (; result.ok() && sent < 200; ++sent) {
+    ASSERT_OK(queue.Receive({.visibility_timeout = absl::ZeroDuration()}));
+    ASSERT_OK(queue.Receive());
+    result = queue.Send({.body = body});
+  }
+  EXPECT_TRUE(FailsWith(result, "MemoryFull", "memory_limit"));
+  EXPECT_LE(broker().Stats().resident_bytes, 64 << 20);
+}
+
 TEST(BrokerOptionsTest, EachOptionOutOfRangeIsNamed) {
   const auto field = [](const BrokerOptions& options) {
     const absl::StatusOr<std::unique_ptr<Broker>> broker = Broker::Open(options);

@@ -275,6 +275,23 @@ TEST_P(ReceiveTest, ReceiveBehindExhaustedMessagesIsFilledWithTheNextOnes) {
   EXPECT_EQ(ReceiveExactly(queue, 1)[0].body, "new");
 }
 
+TEST_P(ReceiveTest, LongPollThatFindsOnlyExhaustedMessagesEndsAtItsDeadline) {
+  Queue dead = Create("dead");
+  Queue queue = Create("source", {.redrive_policy = RedrivePolicy{"dead", 1}});
+  ASSERT_OK(queue.Send({.body = "m"}));
+  ASSERT_OK(queue.Receive({.visibility_timeout = absl::ZeroDuration()}));
+  std::atomic<int> got{-1};
+  auto pending = queue.ReceiveAsync({.wait = absl::Seconds(5)},
+                                    [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
+                                      got = batch.ok() ? static_cast<int>(batch->size()) : -2;
+                                    });
+  ASSERT_TRUE(Eventually([&] { return dead.Describe()->visible == 1; }));
+  EXPECT_TRUE(Eventually([&] { return broker().Stats().parked_receives == 1; }));
+  EXPECT_EQ(got, -1);
+  Advance(absl::Seconds(6));
+  EXPECT_TRUE(Eventually([&] { return got == 0; }));
+}
+
 TEST_P(ReceiveTest, ExpiredMessageIsNeverDeliveredAndLeavesTheCounts) {
   Queue queue = Create("short", {.retention = absl::Seconds(60)});
   for (int i = 0; i < 5; ++i) ASSERT_OK(queue.Send({.body = "old"}));

@@ -3,6 +3,8 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -166,6 +168,32 @@ TEST_F(LifecycleTest, GrpcListensOnAUnixSocket) {
   EXPECT_EQ(server_->grpc_address(), options.grpc_listen);
   CreateQueue("orders");
   EXPECT_TRUE(SendBody("orders", "espresso").ok());
+}
+
+TEST_F(LifecycleTest, UnixSocketOfALivingServerIsTakenAndADeadOneIsNot) {
+  const TemporaryDirectory directory;
+  ServerOptions options = Options();
+  options.grpc_listen = "unix:" + (directory / "barista.sock");
+  const absl::StatusOr<std::unique_ptr<Server>> first = Server::Start(options);
+  ASSERT_TRUE(first.ok()) << first.status();
+  const absl::StatusOr<std::unique_ptr<Server>> second = Server::Start(options);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("in use"));
+
+  // What a killed server leaves: a socket that nobody listens on.
+  const std::string dead = directory / "dead.sock";
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  dead.copy(name.sun_path, sizeof(name.sun_path) - 1);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof(name)), 0);
+  ::close(fd);
+  options.grpc_listen = "unix:" + dead;
+  EXPECT_TRUE(Server::Start(options).ok());
+
+  std::ofstream(directory / "file") << "precious";
+  options.grpc_listen = "unix:" + (directory / "file");
+  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("no socket"));
+  EXPECT_EQ(Slurp(directory / "file"), "precious");
 }
 
 TEST_F(LifecycleTest, TwoServersLiveInOneProcess) {
