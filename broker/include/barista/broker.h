@@ -74,7 +74,7 @@ struct ListQueuesResult {
 
 // What Open found and repaired.
 struct RecoveryReport {
-  // Operations batches that were in the log but had not been synced, and were lost with the
+  // Batches that were in the log but had not been synced, and were lost with the
   // machine. Never acknowledged at `fsync`.
   uint64_t unsynced_commits_dropped = 0;
   // Synced batches lost to a corrupt log; 0 unless accept_truncated_log was given.
@@ -90,7 +90,7 @@ struct BrokerStats {
   uint64_t messages_dead_lettered = 0;
   uint64_t bytes_sent = 0;
   uint64_t commits = 0;            // batches written
-  uint64_t commit_operations = 0;  // operations in them
+  uint64_t commit_operations = 0;  // requests in them; a batch of messages is one
   uint64_t syncs = 0;
   int64_t queues = 0;
   int64_t parked_receives = 0;

@@ -22,12 +22,13 @@ namespace barista {
 //
 // An operation that answers with an error has changed nothing (I9).
 struct ErrorInfo {
-  // The name of the error: AWS's where AWS has one ("QueueDoesNotExist", "ReceiptHandleIsInvalid",
-  // "InvalidParameterValue", "InvalidAttributeName", "InvalidAttributeValue",
-  // "InvalidMessageContents", "OverLimit", "QueueNameExists", "MissingParameter",
+  // The name of the error: AWS's where AWS has one ("QueueDoesNotExist", "QueueNameExists",
+  // "ReceiptHandleIsInvalid", "InvalidParameterValue", "InvalidAttributeName",
+  // "InvalidAttributeValue", "InvalidMessageContents", "MissingParameter", "OverLimit",
   // "EmptyBatchRequest", "TooManyEntriesInBatchRequest", "BatchRequestTooLong"), ours elsewhere
   // ("StoreUnavailable", "StorageFull", "IntakeFull", "MemoryFull", "DataDirectoryInUse",
-  // "DataDirectoryTooNew", "LogTruncated", "BrokerClosed", "WouldBlock"). Empty for a status that
+  // "DataDirectoryTooNew", "DataDirectoryNotWritable", "LogTruncated", "DataCorrupt",
+  // "BrokerClosed", "WouldBlock"; "ServerBusy" from `barista serve` only). Empty for a status that
   // is not barista's.
   std::string reason = {};
   // The parameter that is wrong, its value (shortened to 128 bytes) and the limit it broke; empty

@@ -104,7 +104,7 @@ class Queue {
 
   // Puts back messages whose receive never reached its consumer (a connection that broke): visible
   // at once, and the receive is not counted. Handles that no longer stand for the latest receive
-  // are ignored.
+  // are ignored. Never blocks; may be called inside a callback.
   void ReturnUndelivered(absl::Span<const ReceiptHandle> handles);
 
   // ---- Settling ----
