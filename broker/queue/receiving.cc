@@ -212,11 +212,11 @@ void StandardQueue::Untake(MsgId id, uint32_t receives) {
   } while (!Transition(slot, &word, word.Locked()));
   const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
   slot.visible_at_ns.store(0, std::memory_order_relaxed);
-  in_flight_.fetch_sub(1);
-  CountReady(1, bytes);
   // Extended: the next receive restores the count, and with it the word that an old timer may hold.
   Unlock(slot, word.With(State::kReady).WithReceives(receives - 1).Extended());
   returned_.Push(absl::MakeConstSpan(&id, 1));
+  CountReady(1, bytes);
+  in_flight_.fetch_sub(1);
 }
 
 std::shared_ptr<ReceiveCall> StandardQueue::MakeCall(const ReceiveOptions& options,
