@@ -75,7 +75,7 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
       info.field = Take(wire.metadata(), "field");
       info.value = Take(wire.metadata(), "value");
       info.limit = Take(wire.metadata(), "limit");
-      return MakeError(code, status.error_message(), std::move(info));
+      return MakeError(code, status.error_message(), info);
     }
   }
   return absl::Status(code, status.error_message());

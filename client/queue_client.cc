@@ -157,7 +157,7 @@ void QueueClient::StartSendMessage(std::unique_ptr<SendMessageCall> call,
   SendMessageCall* raw = call.release();  // back in the callback, which runs exactly once
   SetTimeout(raw->context, timeout_);
   stub_->async()->SendMessage(&raw->context, &raw->request, &raw->response,
-                              [this, raw, done = std::move(done)](grpc::Status status) {
+                              [this, raw, done = std::move(done)](const grpc::Status& status) {
                                 raw->status = ToStatus(status);
                                 done(std::unique_ptr<SendMessageCall>(raw));
                               });
@@ -168,7 +168,7 @@ void QueueClient::StartDeleteMessage(std::unique_ptr<DeleteMessageCall> call,
   DeleteMessageCall* raw = call.release();  // back in the callback, which runs exactly once
   SetTimeout(raw->context, timeout_);
   stub_->async()->DeleteMessage(&raw->context, &raw->request, &raw->response,
-                                [this, raw, done = std::move(done)](grpc::Status status) {
+                                [this, raw, done = std::move(done)](const grpc::Status& status) {
                                   raw->status = ToStatus(status);
                                   done(std::unique_ptr<DeleteMessageCall>(raw));
                                 });

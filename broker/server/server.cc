@@ -91,8 +91,7 @@ class ServerImpl final : public Server {
     http_address_ = http_bound->ToString();
     admin_address_ = admin_bound->ToString();
 
-    const absl::Status listening = StartGrpc(*grpc);
-    if (!listening.ok()) return listening;
+    if (absl::Status status = StartGrpc(*grpc); !status.ok()) return status;
     http_.Start();
     return absl::OkStatus();
   }
@@ -128,7 +127,7 @@ class ServerImpl final : public Server {
     }
     http_.Stop();
     executor_.Stop();
-    const absl::Status closed = broker_ != nullptr ? broker_->Close() : absl::OkStatus();
+    absl::Status closed = broker_ != nullptr ? broker_->Close() : absl::OkStatus();
     const std::lock_guard<std::mutex> lock(mutex_);
     closed_ = closed;
     shutdown_done_ = true;
@@ -144,7 +143,7 @@ class ServerImpl final : public Server {
  private:
   absl::Status StartGrpc(const ListenAddress& address) {
     if (!address.unix_path.empty()) {
-      const absl::Status free = CheckUnixPathFree(address.unix_path);
+      absl::Status free = CheckUnixPathFree(address.unix_path);
       if (!free.ok()) return free;
     }
     service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &parked_);

@@ -52,7 +52,7 @@ constexpr Setting kSettings[] = {
     {"memory", nullptr, "Keep everything in memory only, nothing survives the process",
      [](absl::string_view value, ServeConfig& config) {
        bool on = false;
-       const absl::Status status = Assign(ParseSwitch(value), on);
+       absl::Status status = Assign(ParseSwitch(value), on);
        if (on) config.server.broker.data_dir.clear();
        return status;
      }},

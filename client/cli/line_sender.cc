@@ -45,7 +45,7 @@ LineSender::LineSender(client::QueueClient& client, Output& output, std::string 
       prototype_bytes_(AttributeBytes(prototype_)),
       in_order_(in_order),
       progress_("sent"),
-      window_([this](std::unique_ptr<Call> call, client::CallWindow<Call>::Done done) {
+      window_([this](std::unique_ptr<Call> call, const client::CallWindow<Call>::Done& done) {
         client_.StartSendMessage(std::move(call),
                                  [done](std::unique_ptr<client::SendMessageCall> ended) {
                                    done(std::unique_ptr<Call>(static_cast<Call*>(ended.release())));

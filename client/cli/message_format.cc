@@ -171,7 +171,7 @@ absl::Status ToStatus(const v1::Error& error) {
   info.field = error.field();
   info.value = error.value();
   info.limit = error.limit();
-  return MakeError(static_cast<absl::StatusCode>(error.code()), error.message(), std::move(info));
+  return MakeError(static_cast<absl::StatusCode>(error.code()), error.message(), info);
 }
 
 }  // namespace barista::cli

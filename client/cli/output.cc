@@ -56,7 +56,7 @@ std::string ReasonOf(const absl::Status& status) {
 absl::Status WrongUsage(absl::string_view message) {
   ErrorInfo info;
   info.reason = kWrongUsageReason;
-  return MakeError(absl::StatusCode::kInvalidArgument, message, std::move(info));
+  return MakeError(absl::StatusCode::kInvalidArgument, message, info);
 }
 
 ExitCode ExitCodeFor(const absl::Status& status) {

@@ -20,7 +20,7 @@ namespace {
 
 constexpr double kMaxAdvanceSeconds = 10 * 365 * 86400.0;
 
-HttpResponse Json(boost::json::object object, int status = 200) {
+HttpResponse Json(const boost::json::object& object, int status = 200) {
   return {.status = status, .body = boost::json::serialize(object) + "\n"};
 }
 
