@@ -7,10 +7,9 @@ namespace barista::core {
 
 // The state of a message in memory.
 //
-//   DELAYED -> READY -> INFLIGHT -> READY ...         delay elapsed, received, timed out or
-//   released READY | INFLIGHT -> DELETING | MOVING -> FREE     a delete, an expiry or a move that
-//   waits for its commit READY | INFLIGHT | DELAYED -> FREE                where nothing has to be
-//   committed
+//   DELAYED -> READY -> INFLIGHT -> READY ...       delay over; received; timed out or released
+//   READY | INFLIGHT -> DELETING | MOVING -> FREE   delete, expiry or move, waiting for its commit
+//   READY | INFLIGHT | DELAYED -> FREE              where nothing has to be committed
 //
 // A refused commit takes DELETING and MOVING back.
 enum class State : uint8_t {
@@ -22,16 +21,22 @@ enum class State : uint8_t {
   kMoving = 5
 };
 
-// {generation:32 | state:4 | extensions:3 | locked:1 | receives:24}. Every transition is one
-// compare-and-swap on the whole word, so of a delete, a receive and an expiry exactly one wins. The
-// generation counts the lives of the slot; 0 is never used.
+// {generation:32 | queued:1 | state:3 | extensions:3 | locked:1 | receives:24}. Every transition is
+// one compare-and-swap on the whole word, so of a delete, a receive and an expiry exactly one wins.
+// The generation counts the lives of the slot; 0 is never used.
+//
+// Queued: a lane holds the message's id, or somebody who popped it and has not decided yet. Whoever
+// makes a message READY sets it, and pushes the id only if it was not set; whoever pops the id
+// clears it, unless the id goes back into a lane. So no id is in the lanes twice, however often its
+// message is hidden and shown while it lies there.
 class Word {
  public:
-  static constexpr uint64_t kLocked = uint64_t{1}
-                                      << 24;  // a reader copies the message: wait for it
+  // A reader copies the message: wait for it.
+  static constexpr uint64_t kLocked = uint64_t{1} << 24;
   static constexpr uint64_t kExtensionUnit = uint64_t{1} << 25;
   static constexpr uint64_t kExtensionsMask = uint64_t{7} << 25;
   static constexpr uint64_t kReceivesMask = (uint64_t{1} << 24) - 1;
+  static constexpr uint64_t kQueued = uint64_t{1} << 31;
 
   constexpr Word() = default;
   constexpr explicit Word(uint64_t bits) : bits_(bits) {}
@@ -41,18 +46,21 @@ class Word {
 
   constexpr uint64_t bits() const { return bits_; }
   constexpr uint32_t generation() const { return static_cast<uint32_t>(bits_ >> 32); }
-  constexpr State state() const { return static_cast<State>(bits_ >> 28 & 15); }
+  constexpr State state() const { return static_cast<State>(bits_ >> 28 & 7); }
   constexpr uint32_t receives() const { return static_cast<uint32_t>(bits_ & kReceivesMask); }
   constexpr bool locked() const { return (bits_ & kLocked) != 0; }
+  constexpr bool queued() const { return (bits_ & kQueued) != 0; }
 
   constexpr Word With(State state) const {
-    return Word((bits_ & ~(uint64_t{15} << 28)) | uint64_t{static_cast<uint8_t>(state)} << 28);
+    return Word((bits_ & ~(uint64_t{7} << 28)) | uint64_t{static_cast<uint8_t>(state)} << 28);
   }
   constexpr Word WithReceives(uint32_t receives) const {
     return Word((bits_ & ~kReceivesMask) | (receives < kReceivesMask ? receives : kReceivesMask));
   }
   constexpr Word Locked() const { return Word(bits_ | kLocked); }
   constexpr Word Unlocked() const { return Word(bits_ & ~kLocked); }
+  constexpr Word Queued() const { return Word(bits_ | kQueued); }
+  constexpr Word Unqueued() const { return Word(bits_ & ~kQueued); }
   // The deadline has changed: whoever looked at the old one and tries to act on it fails. Counts
   // modulo 8.
   constexpr Word Extended() const {

@@ -126,6 +126,7 @@ inline bool TryLock(Slot& slot, MsgId id, Word* word) {
   } while (!Transition(slot, word, word->Locked()));
   return true;
 }
+// Lets the slot go as `word`.
 inline void Unlock(Slot& slot, Word word) {
   slot.word.store(word.bits(), std::memory_order_release);
 }

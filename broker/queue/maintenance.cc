@@ -1,6 +1,7 @@
 // Purge, retention, and looking without receiving.
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "broker/queue/operations.h"
@@ -19,6 +20,8 @@ namespace {
 
 constexpr size_t kSweepMessages = 4096;
 constexpr size_t kSweepBytes = 4 << 20;
+// Ids of deleted messages that a lane may hold at any time.
+constexpr int64_t kDeadIds = 1024;
 
 int64_t SentMs(absl::string_view record) {
   const absl::StatusOr<storage::MessageRecord> decoded = storage::Decode(record);
@@ -72,6 +75,7 @@ class PurgeOp final : public commit::Operation {
 
   void Complete(const absl::Status& status) override {
     if (status.ok()) {
+      queue_->TrimLanes();
       queue_->WakePageWaiters();
       queue_->WakeIfLimited();
     }
@@ -94,6 +98,7 @@ absl::Status StandardQueue::Purge() {
     VisitSlots([&](MsgId id) {
       if (engine_->slab.At(id).sequence.load(std::memory_order_relaxed) < below) TryFree(id);
     });
+    TrimLanes();
     WakeIfLimited();
     return absl::OkStatus();
   }
@@ -202,9 +207,10 @@ void StandardQueue::Sweep() {
       if (!TryLock(slot, id, &word)) continue;
       const bool ready = word.state() == State::kReady;
       const bool old = ready && slot.payload->sent_ms() <= expired_before_ms;
-      Unlock(slot, word);
+      const bool goes_back = ready && !old;
+      Unlock(slot, goes_back ? word : word.Unqueued());
       if (!ready) continue;
-      if (!old) {
+      if (goes_back) {
         returned_.Push(absl::MakeConstSpan(&id, 1));
         break;
       }
@@ -218,6 +224,32 @@ void StandardQueue::Sweep() {
       (depth_shown_.load() > 0 || low_watermark_shown_.load() < next_sequence_shown_.load())) {
     engine_->log->SubmitLazy(new SweepOp(shared_from_this()));
   }
+}
+
+void StandardQueue::TrimLanes() {
+  const auto live = [&] { return std::max<int64_t>(ready_count_.load(), 0); };
+  if (static_cast<int64_t>(LaneSize()) <= 2 * live() + kDeadIds || trimming_.exchange(true)) return;
+  std::array<MsgId, 256> ids;
+  for (core::Lane* lane : {&ready_, &returned_}) {
+    for (size_t left = lane->ApproximateSize(); left > 0;) {
+      const size_t popped = lane->Pop(absl::MakeSpan(ids).subspan(0, std::min(left, ids.size())));
+      if (popped == 0) break;
+      left -= popped;
+      size_t kept = 0;
+      for (size_t i = 0; i < popped; ++i) {
+        Slot& slot = engine_->slab.At(ids[i]);
+        Word word;
+        if (!TryLock(slot, ids[i], &word)) continue;
+        const bool ready = word.state() == State::kReady;
+        Unlock(slot, ready ? word : word.Unqueued());
+        if (ready) ids[kept++] = ids[i];
+      }
+      lane->Push(absl::MakeConstSpan(ids).subspan(0, kept));
+    }
+  }
+  trimming_.store(false);
+  // A receive may have parked while its message was in our hands.
+  WakeReceives();
 }
 
 // ---- Peek ----

@@ -18,62 +18,48 @@ using core::Word;
 
 namespace {
 
-// About how long a commit takes.
-constexpr int64_t kCommitNs = 10'000'000;
 // Exhausted messages that one receive moves to the dead-letter queue.
 constexpr size_t kMaxExhausted = 1000;
 constexpr size_t kMaxExhaustedBytes = 1 << 20;
 
 }  // namespace
 
-// Returns the messages of one receive call to the queue when their visibility timeout is over.
+// Returns messages that became hidden until the same moment when that moment has come. A message
+// whose deadline was changed since has another timer: this one leaves it alone.
 class VisibilityTimer final : public core::TimerNode {
  public:
-  VisibilityTimer(std::shared_ptr<StandardQueue> queue, absl::Span<const MsgId> ids)
-      : queue_(std::move(queue)), ids_(ids.begin(), ids.end()) {}
+  VisibilityTimer(std::shared_ptr<StandardQueue> queue, absl::Span<const MsgId> ids,
+                  int64_t deadline_ns)
+      : queue_(std::move(queue)), deadline_ns_(deadline_ns), ids_(ids.begin(), ids.end()) {}
 
   int64_t Fire(int64_t now_ns) override {
-    int64_t next_ns = core::kNever;
     bool any = false;
-    for (MsgId id : ids_) {
-      if (queue_->MakeReady(id, false, now_ns)) {
-        any = true;
-      } else {
-        next_ns = std::min(next_ns, LookAgain(id, now_ns));
-      }
-    }
+    for (MsgId id : ids_) any |= queue_->MakeReady(id, false, now_ns);
     if (any) queue_->WakeReceives();
-    return next_ns;
+    return core::kNever;
   }
 
   bool Dead() const override {
-    return std::none_of(ids_.begin(), ids_.end(),
-                        [&](MsgId id) { return LookAgain(id, 0) != core::kNever; });
+    return std::none_of(ids_.begin(), ids_.end(), [this](MsgId id) { return WaitsForUs(id); });
   }
 
  private:
-  // When to look at the message again; kNever if this receive of it is over.
-  int64_t LookAgain(MsgId id, int64_t now_ns) const {
+  // (A message on its way out gets a timer again if it comes back: see Restore.)
+  bool WaitsForUs(MsgId id) const {
     const Slot& slot = queue_->engine_->slab.At(id);
     const Word word = LoadUnlocked(slot);
-    if (word.generation() != id.generation()) return core::kNever;
-    switch (word.state()) {
-      case State::kInFlight:
-        return slot.visible_at_ns.load(std::memory_order_relaxed);
-      case State::kDeleting:
-      case State::kMoving:
-        return now_ns + kCommitNs;  // It comes back if its commit is refused.
-      default:
-        return core::kNever;
-    }
+    return word.generation() == id.generation() && word.state() == State::kInFlight &&
+           slot.visible_at_ns.load(std::memory_order_relaxed) == deadline_ns_;
   }
 
   const std::shared_ptr<StandardQueue> queue_;
+  const int64_t deadline_ns_;
   const absl::InlinedVector<MsgId, 10> ids_;
 };
 
 void StandardQueue::ArmVisibility(absl::Span<const MsgId> ids, int64_t deadline_ns) {
-  engine_->timer->Arm(deadline_ns, std::make_unique<VisibilityTimer>(shared_from_this(), ids));
+  engine_->timer->Arm(deadline_ns,
+                      std::make_unique<VisibilityTimer>(shared_from_this(), ids, deadline_ns));
 }
 
 int64_t StandardQueue::ReserveInFlight(int64_t wanted) {
@@ -125,15 +111,21 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
       Slot& slot = engine_->slab.At(id);
       Word word = LoadUnlocked(slot);
       Word mine;
+      bool ready = false;
       bool exhausted = false;
       bool won = false;
-      while (!won && word.generation() == id.generation() && word.state() == State::kReady) {
-        exhausted = dead_letters && word.receives() >= max_receives;
-        mine = exhausted ? word.With(State::kMoving)
-                         : word.With(State::kInFlight).WithReceives(word.receives() + 1).Locked();
+      while (!won && word.generation() == id.generation()) {
+        ready = word.state() == State::kReady;
+        exhausted = ready && dead_letters && word.receives() >= max_receives;
+        mine = word.Unqueued();
+        if (exhausted) {
+          mine = mine.With(State::kMoving);
+        } else if (ready) {
+          mine = mine.With(State::kInFlight).WithReceives(word.receives() + 1).Locked();
+        }
         won = Transition(slot, &word, mine);
       }
-      if (!won) continue;  // Deleted while it lay in the lane.
+      if (!won || !ready) continue;  // Deleted, or hidden again, while it lay in the lane.
       const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
       ++ready_messages;
       ready_bytes += bytes;
@@ -213,8 +205,8 @@ void StandardQueue::Untake(MsgId id, uint32_t receives) {
   const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
   slot.visible_at_ns.store(0, std::memory_order_relaxed);
   // Extended: the next receive restores the count, and with it the word that an old timer may hold.
-  Unlock(slot, word.With(State::kReady).WithReceives(receives - 1).Extended());
-  returned_.Push(absl::MakeConstSpan(&id, 1));
+  Unlock(slot, word.With(State::kReady).WithReceives(receives - 1).Extended().Queued());
+  if (!word.queued()) returned_.Push(absl::MakeConstSpan(&id, 1));
   CountReady(1, bytes);
   in_flight_.fetch_sub(1);
 }

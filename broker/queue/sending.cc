@@ -286,10 +286,11 @@ bool StandardQueue::SendInMemory(absl::Span<Payload* const> payloads,
   engine_->resident_bytes.fetch_add(total_bytes, std::memory_order_relaxed);
   CountReady(static_cast<int64_t>(ready.size()), ready_bytes);
   for (size_t i = 0; i < ids.size(); ++i) {
-    const State state = due_ns[i] != 0 ? State::kDelayed : State::kReady;
-    engine_->slab.At(ids[i]).word.store(Word(ids[i].generation(), state, 0).bits(),
-                                        std::memory_order_release);
-    if (state == State::kDelayed)
+    const bool delayed = due_ns[i] != 0;
+    const Word word = delayed ? Word(ids[i].generation(), State::kDelayed, 0)
+                              : Word(ids[i].generation(), State::kReady, 0).Queued();
+    engine_->slab.At(ids[i]).word.store(word.bits(), std::memory_order_release);
+    if (delayed)
       engine_->timer->Arm(due_ns[i], std::make_unique<DelayTimer>(shared_from_this(), ids[i]));
   }
   ready_.Push(ready);
@@ -330,7 +331,7 @@ void StandardQueue::AdmitNew(absl::Span<Arrival> arrivals, int64_t now_ns) {
 void StandardQueue::Admit(absl::Span<Arrival> arrivals, int64_t now_ns) {
   absl::InlinedVector<MsgId, 64> ready;
   absl::InlinedVector<MsgId, 16> leased;
-  int64_t next_lease_ns = core::kNever;
+  int64_t leased_until_ns = core::kNever;  // all of `leased`
   for (Arrival& arrival : arrivals) {
     MsgId id;
     engine_->slab.Allocate(absl::MakeSpan(&id, 1));
@@ -356,18 +357,22 @@ void StandardQueue::Admit(absl::Span<Arrival> arrivals, int64_t now_ns) {
     if (!durable()) engine_->memory_queue_bytes.fetch_add(bytes, std::memory_order_relaxed);
     if (in_flight) {
       CountInFlight(1);
+      if (visible_at_ns != leased_until_ns && !leased.empty()) {
+        ArmVisibility(leased, leased_until_ns);
+        leased.clear();
+      }
+      leased_until_ns = visible_at_ns;
       leased.push_back(id);
-      next_lease_ns = std::min(next_lease_ns, visible_at_ns);
     } else {
       CountReady(1, bytes);
       ready.push_back(id);
     }
-    slot.word.store(
-        Word(id.generation(), in_flight ? State::kInFlight : State::kReady, arrival.lease.receives)
-            .bits(),
-        std::memory_order_release);
+    const uint32_t receives = arrival.lease.receives;
+    const Word word = in_flight ? Word(id.generation(), State::kInFlight, receives)
+                                : Word(id.generation(), State::kReady, receives).Queued();
+    slot.word.store(word.bits(), std::memory_order_release);
   }
-  if (!leased.empty()) ArmVisibility(leased, next_lease_ns);
+  if (!leased.empty()) ArmVisibility(leased, leased_until_ns);
   ready_.Push(ready);
 }
 

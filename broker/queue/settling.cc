@@ -85,13 +85,13 @@ void StandardQueue::Restore(MsgId id) {
     visible_at_ns = slot.visible_at_ns.load(std::memory_order_relaxed);
     bytes = slot.payload_bytes.load(std::memory_order_relaxed);
     to = visible_at_ns > now_ns ? State::kInFlight : State::kReady;
-  } while (!Transition(slot, &word, word.With(to)));
+  } while (!Transition(slot, &word, to == State::kReady ? word.With(to).Queued() : word.With(to)));
   if (to == State::kInFlight) {
     CountInFlight(1);
     ArmVisibility(absl::MakeConstSpan(&id, 1), visible_at_ns);
   } else {
     CountReady(1, bytes);
-    returned_.Push(absl::MakeConstSpan(&id, 1));
+    if (!word.queued()) returned_.Push(absl::MakeConstSpan(&id, 1));
   }
 }
 
@@ -204,6 +204,7 @@ class DeleteOp final : public commit::Operation {
 
   void Complete(const absl::Status& status) override {
     if (status.ok()) {
+      queue_->TrimLanes();
       queue_->WakeIfLimited();
     } else {
       for (const Entry& entry : entries_) {
@@ -262,6 +263,7 @@ void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wa
   }
   if (freed > 0) {
     engine_->deleted.fetch_add(freed, std::memory_order_relaxed);
+    TrimLanes();
     WakeIfLimited();
   }
   if (entries.empty()) {
@@ -310,7 +312,6 @@ absl::Status StandardQueue::ChangeVisibility(MsgId id, int64_t timeout_ns, int64
     }
   } while (!Transition(slot, &word, word.Locked()));
   const bool was_ready = word.state() == State::kReady;
-  const int64_t before_ns = slot.visible_at_ns.load(std::memory_order_relaxed);
   const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
   slot.visible_at_ns.store(now_ns + timeout_ns, std::memory_order_relaxed);
   if (was_ready) {
@@ -318,11 +319,7 @@ absl::Status StandardQueue::ChangeVisibility(MsgId id, int64_t timeout_ns, int64
     CountInFlight(1);
   }
   Unlock(slot, word.With(State::kInFlight).Extended());
-  // The timer of the receive looks again when it fires; only an earlier deadline needs one of its
-  // own.
-  if (was_ready || now_ns + timeout_ns < before_ns) {
-    ArmVisibility(absl::MakeConstSpan(&id, 1), now_ns + timeout_ns);
-  }
+  ArmVisibility(absl::MakeConstSpan(&id, 1), now_ns + timeout_ns);
   return absl::OkStatus();
 }
 

@@ -191,8 +191,8 @@ bool StandardQueue::MakeReady(MsgId id, bool force, int64_t now_ns) {
   const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
   slot.visible_at_ns.store(0, std::memory_order_relaxed);
   const bool was_in_flight = word.state() == State::kInFlight;
-  Unlock(slot, word.With(State::kReady));
-  (was_in_flight ? returned_ : ready_).Push(absl::MakeConstSpan(&id, 1));
+  Unlock(slot, word.With(State::kReady).Queued());
+  if (!word.queued()) (was_in_flight ? returned_ : ready_).Push(absl::MakeConstSpan(&id, 1));
   // Counted last: what Describe shows as visible can be received.
   CountReady(1, bytes);
   (was_in_flight ? in_flight_ : delayed_in_memory_).fetch_sub(1);

@@ -33,11 +33,12 @@ class ReceiveCall;
 // window is either RESIDENT (everything committed and alive is in memory) or SPILLED (messages from
 // `cursor_` on are on disk only; the pager brings them page by page).
 //
-//   Send       encode (caller) -> SendOp -> store -> slot, lane                    sending.cc
-//   Receive    lane -> INFLIGHT (caller) [-> ReceiveOp: lease, moves] -> out        receiving.cc,
-//   receive_call.cc Delete     DELETING (caller) -> DeleteOp -> store -> slot free settling.cc
-//   Timer      INFLIGHT -> READY -> returned lane                                   receiving.cc
-//   Pager      store -> slots, lane                                                 paging.cc
+//   Send     encode (caller) -> SendOp -> store -> slot, lane               sending.cc
+//   Receive  lane -> INFLIGHT (caller) [-> ReceiveOp: lease, moves] -> out  receiving.cc,
+//                                                                           receive_call.cc
+//   Delete   DELETING (caller) -> DeleteOp -> store -> slot free            settling.cc
+//   Timer    INFLIGHT -> READY -> returned lane                             receiving.cc
+//   Pager    store -> slots, lane                                           paging.cc
 //
 // A queue of durability `memory` does the same without operations and store; its window is the
 // queue.
@@ -192,8 +193,12 @@ class StandardQueue final : public QueueState,
   static uint32_t BaseReceives(const Payload& payload);
   // Takes back a receive that was not delivered.
   void Untake(core::MsgId id, uint32_t receives);
+  // Arms the timer of messages whose visible_at_ns has become `deadline_ns`.
   void ArmVisibility(absl::Span<const core::MsgId> ids, int64_t deadline_ns);
   size_t LaneSize() const { return ready_.ApproximateSize() + returned_.ApproximateSize(); }
+  // Drops the ids of deleted messages from the lanes once they outnumber the others: nobody pops
+  // them in a queue that nobody receives from. Outside the turn.
+  void TrimLanes();
   void WakeReceives();
   void WakePageWaiters();
   std::shared_ptr<StandardQueue> DeadLetterQueue() const;
@@ -262,6 +267,7 @@ class StandardQueue final : public QueueState,
 
   core::Lane ready_;
   core::Lane returned_;
+  std::atomic<bool> trimming_{false};
   std::atomic<uint32_t> polls_{0};
   std::atomic<int64_t> in_flight_{0};
   std::atomic<int64_t> ready_count_{0};

@@ -133,6 +133,26 @@ TEST_P(LifecycleTest, CloseEndsParkedReceivesAndLaterCallsSayClosed) {
   EXPECT_TRUE(FailsWith(broker().ListQueues(), "BrokerClosed", ""));
 }
 
+// A consumer that asks again as soon as it is answered does not keep a queue, or the broker, alive.
+TEST_P(LifecycleTest, ReceivesThatAskAgainWhenTheyEndAreAllToldThatTheQueueIsGone) {
+  for (const bool close : {false, true}) {
+    Queue queue = Create("q");
+    constexpr int kConsumers = 5;
+    constexpr int kTries = 10;
+    std::atomic<int> refused{0};
+    std::function<void(int)> ask = [&](int tries_left) {
+      queue.ReceiveAsync({.wait = absl::Seconds(20)},
+                         [&, tries_left](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
+                           if (!batch.ok()) ++refused;
+                           if (tries_left > 1) ask(tries_left - 1);
+                         });
+    };
+    for (int i = 0; i < kConsumers; ++i) ask(kTries);
+    ASSERT_OK(close ? broker().Close() : broker().DeleteQueue("q"));
+    EXPECT_TRUE(Eventually([&] { return refused == kConsumers * kTries; })) << refused;
+  }
+}
+
 TEST_P(LifecycleTest, BlockingCallInsideACallbackIsRefused) {
   Queue queue = Create("q");
   std::atomic<bool> refused{false};

@@ -194,6 +194,25 @@ TEST_P(ReceiveTest, UndeliveredMessageIsVisibleAtOnceAndItsReceiveIsNotCounted) 
   EXPECT_EQ(again[0].receive_count, 1);
 }
 
+TEST_P(ReceiveTest, UndeliveredMessageIsVisibleAfterARestartToo) {
+  if (!CanReopen()) return;  // (Nothing to restart from.)
+  Create("dead");
+  for (const bool redrive : {false, true}) {
+    QueueAttributes attributes;
+    if (redrive) attributes.redrive_policy = RedrivePolicy{"dead", 5};
+    const std::string name = redrive ? "with-redrive" : "without";
+    Queue queue = Create(name, attributes);
+    ASSERT_OK(queue.Send({.body = "m"}));
+    const ReceiptHandle handle = ReceiveExactly(queue, 1, absl::Hours(1))[0].receipt_handle;
+    Advance(absl::Seconds(1));  // The lease is in the log.
+    queue.ReturnUndelivered(absl::MakeConstSpan(&handle, 1));
+    Advance(absl::Seconds(1));
+    Reopen();
+    queue = *broker().GetQueue(name);
+    EXPECT_EQ(ReceiveExactly(queue, 1)[0].receive_count, 1);
+  }
+}
+
 TEST_P(ReceiveTest, InFlightLimitRefusesShortPollsAndParksLongOnesUntilADelete) {
   Queue queue = Create("limit", {.maximum_in_flight = 3});
   for (int i = 0; i < 5; ++i) ASSERT_OK(queue.Send({.body = "m"}));
@@ -273,6 +292,28 @@ TEST_P(ReceiveTest, ReceiveBehindExhaustedMessagesIsFilledWithTheNextOnes) {
   ASSERT_TRUE(Eventually([&] { return queue.Describe()->in_flight == 0; }));
   ASSERT_OK(queue.Send({.body = "new"}));
   EXPECT_EQ(ReceiveExactly(queue, 1)[0].body, "new");
+}
+
+TEST_P(ReceiveTest, ReceiveBehindMoreExhaustedMessagesThanOneOperationMoves) {
+  Queue dead = Create("dead");
+  Queue queue = Create("source", {.redrive_policy = RedrivePolicy{"dead", 1}});
+  constexpr int kExhausted = 2500;
+  const std::vector<OutgoingMessage> batch(kExhausted / 5, OutgoingMessage{.body = "old"});
+  for (int i = 0; i < 5; ++i) {
+    for (const auto& sent : queue.SendBatch(batch)) ASSERT_OK(sent);
+  }
+  // Each once, and visible again.
+  for (int received = 0; received < kExhausted;) {
+    const auto got = queue.Receive({.max_messages = 500});
+    ASSERT_OK(got);
+    received += static_cast<int>(got->size());
+  }
+  Advance(absl::Seconds(31));
+  ASSERT_TRUE(Eventually([&] { return queue.Describe()->in_flight == 0; }));
+  ASSERT_OK(queue.Send({.body = "new"}));
+  EXPECT_EQ(ReceiveExactly(queue, 1)[0].body, "new");
+  EXPECT_EQ(queue.Describe()->visible, 0);
+  EXPECT_EQ(dead.Describe()->visible, kExhausted);
 }
 
 TEST_P(ReceiveTest, LongPollThatFindsOnlyExhaustedMessagesEndsAtItsDeadline) {

@@ -22,6 +22,21 @@ TEST(WordTest, PartsDoNotDisturbOneAnother) {
   }
 }
 
+TEST(WordTest, QueuedIsAFlagOfItsOwn) {
+  for (State state : {State::kFree, State::kReady, State::kMoving}) {
+    const Word word(~0u, state, 0xffffff);
+    EXPECT_FALSE(word.queued());
+    const Word queued = word.Extended().Queued();
+    EXPECT_TRUE(queued.queued());
+    EXPECT_EQ(queued.state(), state);
+    EXPECT_EQ(queued.With(State::kInFlight).state(), State::kInFlight);
+    EXPECT_TRUE(queued.With(State::kInFlight).queued());
+    EXPECT_EQ(queued.receives(), word.receives());
+    EXPECT_EQ(queued.generation(), word.generation());
+    EXPECT_EQ(queued.Unqueued().bits(), word.Extended().bits());
+  }
+}
+
 TEST(WordTest, ReceivesStopAtTheirMaximum) {
   EXPECT_EQ(Word(1, State::kReady, 0).WithReceives(0xffffff + 5u).receives(), 0xffffffu);
 }

@@ -62,6 +62,32 @@ TEST_F(FaultTest, RetryOfWhatAFailedWriteWasToDoIsRefusedAndNothingHasChangedAft
   EXPECT_OK(queue.Delete(handle));  // The handle of the earlier boot.
 }
 
+TEST_F(FaultTest, RefusedDeleteLeavesTheCountsAsTheyWere) {
+  for (const absl::Duration visibility : {absl::Seconds(30), absl::ZeroDuration()}) {
+    Open();
+    const std::string name = visibility > absl::ZeroDuration() ? "held" : "visible";
+    Queue queue = *broker_->CreateQueue(name);
+    for (int i = 0; i < 3; ++i) ASSERT_OK(queue.Send({.body = "m"}));
+    const auto held = queue.Receive({.max_messages = 3, .visibility_timeout = visibility});
+    ASSERT_OK(held);
+    std::vector<ReceiptHandle> handles;
+    for (const ReceivedMessage& m : *held) handles.push_back(m.receipt_handle);
+    handles.push_back(handles.front());  // twice in one batch
+    store_->fail_write = true;
+    for (int i = 0; i < 2; ++i) {
+      for (const absl::Status& status : queue.DeleteBatch(handles)) {
+        EXPECT_TRUE(absl::IsUnavailable(status));
+      }
+      EXPECT_EQ(queue.Describe()->in_flight, visibility > absl::ZeroDuration() ? 3 : 0);
+      EXPECT_EQ(queue.Describe()->visible, visibility > absl::ZeroDuration() ? 0 : 3);
+    }
+    // A message that was visible is so still, and can be received, though not deleted.
+    EXPECT_EQ(queue.Receive({.max_messages = 10})->size(),
+              visibility > absl::ZeroDuration() ? 0u : 3u);
+    store_->fail_write = false;
+  }
+}
+
 TEST_F(FaultTest, PageReadWhileADeleteIsBeingWrittenDoesNotBringTheMessageBack) {
   Open();
   Queue queue = *broker_->CreateQueue("q");

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "tests/conformance/broker_kinds.h"
 
 namespace barista::testing {
@@ -26,6 +27,179 @@ TEST(RaceTest, EmptyQueueIsNeverOverItsInFlightLimit) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(refused, 0);
+}
+
+TEST(RaceTest, InFlightLimitIsNeverPassed) {
+  auto broker = Broker::Open();
+  ASSERT_OK(broker);
+  constexpr int kLimit = 5;
+  Queue queue = *(*broker)->CreateQueue("q", {.maximum_in_flight = kLimit});
+  for (int i = 0; i < 100; ++i) ASSERT_OK(queue.Send({.body = "m"}));
+  std::atomic<int> held{0};
+  std::atomic<int> most{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 5000; ++i) {
+        const auto got = queue.Receive({.max_messages = 1 + i % 4});
+        if (!got.ok()) continue;  // OverLimit
+        const int mine = static_cast<int>(got->size());
+        const int now = held += mine;
+        for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+        }
+        held -= mine;
+        for (const ReceivedMessage& m : *got) {
+          ASSERT_OK(queue.ChangeMessageVisibility(m.receipt_handle, absl::ZeroDuration()));
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(most, 0);
+  EXPECT_LE(most, kLimit);
+  EXPECT_EQ(queue.Describe()->visible, 100);
+  EXPECT_EQ(queue.Describe()->in_flight, 0);
+}
+
+class EachDurabilityRaceTest : public ::testing::TestWithParam<Durability> {
+ protected:
+  void SetUp() override {
+    auto broker = Broker::Open({.default_durability = GetParam()});
+    ASSERT_OK(broker);
+    broker_ = *std::move(broker);
+  }
+  std::unique_ptr<Broker> broker_;
+};
+INSTANTIATE_TEST_SUITE_P(Durabilities, EachDurabilityRaceTest,
+                         ::testing::Values(Durability::kMemory, Durability::kOs),
+                         [](const auto& info) { return std::string(DurabilityName(info.param)); });
+
+// A cancelled receive has either delivered its message or left it in the queue.
+TEST_P(EachDurabilityRaceTest, CancelAgainstASendLosesNoMessage) {
+  Queue queue = *broker_->CreateQueue("q");
+  for (int i = 0; i < 3000; ++i) {
+    std::atomic<int> delivered{-1};
+    auto pending = queue.ReceiveAsync(
+        {.wait = absl::Seconds(60)}, [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
+          delivered = batch.ok() ? static_cast<int>(batch->size()) : 0;
+        });
+    std::thread canceller([&] { pending->Cancel(); });
+    ASSERT_OK(queue.Send({.body = "m"}));
+    canceller.join();
+    while (delivered < 0) std::this_thread::yield();
+    if (delivered == 1) {
+      ASSERT_EQ(queue.Describe()->in_flight, 1) << i;
+    } else {
+      const auto left = queue.Receive({.wait = absl::Seconds(60)});
+      ASSERT_OK(left);
+      ASSERT_EQ(left->size(), 1u) << i;
+      ASSERT_EQ(left->front().receive_count, 1) << i;
+    }
+    ASSERT_OK(queue.Purge());
+  }
+}
+
+// Old handles hide and show messages while others receive and delete them: none stays behind where
+// nobody finds it.
+TEST_P(EachDurabilityRaceTest, MessagesHiddenAndShownByOldHandlesAreAllReceived) {
+  Queue queue = *broker_->CreateQueue("q");
+  constexpr int kMessages = 100;
+  const auto left = [&] {
+    const auto description = queue.Describe();
+    return description->visible + description->in_flight;
+  };
+  for (int round = 0; round < 60; ++round) {
+    for (int i = 0; i < kMessages; ++i) ASSERT_OK(queue.Send({.body = "m"}));
+    const auto first =
+        queue.Receive({.max_messages = kMessages, .visibility_timeout = absl::ZeroDuration()});
+    ASSERT_OK(first);
+    ASSERT_EQ(first->size(), static_cast<size_t>(kMessages));
+    std::atomic<bool> stop{false};
+    std::thread meddler([&] {
+      while (!stop) {
+        for (const ReceivedMessage& m : *first) {
+          // (An error says that the message is deleted.)
+          queue.ChangeMessageVisibility(m.receipt_handle, absl::Hours(1)).IgnoreError();
+          queue.ChangeMessageVisibility(m.receipt_handle, absl::ZeroDuration()).IgnoreError();
+        }
+      }
+    });
+    const absl::Time deadline = absl::Now() + absl::Seconds(60);
+    std::vector<std::thread> consumers;
+    for (int c = 0; c < 2; ++c) {
+      consumers.emplace_back([&] {
+        while (left() > 0 && absl::Now() < deadline) {
+          const auto got = queue.Receive({.max_messages = 3, .wait = absl::Milliseconds(10)});
+          ASSERT_OK(got);
+          for (const ReceivedMessage& m : *got) ASSERT_OK(queue.Delete(m.receipt_handle));
+        }
+      });
+    }
+    for (std::thread& consumer : consumers) consumer.join();
+    stop = true;
+    meddler.join();
+    ASSERT_EQ(left(), 0) << "round " << round;
+  }
+}
+
+// Whatever a receive is doing when its queue goes, it ends, and ends once.
+TEST_P(EachDurabilityRaceTest, ReceivesAgainstTheDeletionOfTheirQueueAllEnd) {
+  for (int round = 0; round < 300; ++round) {
+    Queue queue = *broker_->CreateQueue("q");
+    std::atomic<int> ended{0};
+    constexpr int kReceives = 20;
+    std::thread receiver([&] {
+      for (int i = 0; i < kReceives; ++i) {
+        queue.ReceiveAsync({.wait = absl::Seconds(3600)},
+                           [&](absl::StatusOr<std::vector<ReceivedMessage>>) { ++ended; });
+      }
+    });
+    ASSERT_OK(queue.Send({.body = "m"}));
+    ASSERT_OK(broker_->DeleteQueue("q"));
+    receiver.join();
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    while (ended < kReceives && absl::Now() < deadline) std::this_thread::yield();
+    ASSERT_EQ(ended, kReceives) << "round " << round;
+  }
+  EXPECT_EQ(broker_->Stats().parked_receives, 0);
+}
+
+TEST_P(EachDurabilityRaceTest, ReceivesAgainstCloseAllEnd) {
+  for (int round = 0; round < 100; ++round) {
+    Queue queue = *broker_->CreateQueue("q");
+    std::atomic<int> ended{0};
+    constexpr int kReceives = 20;
+    std::thread receiver([&] {
+      for (int i = 0; i < kReceives; ++i) {
+        queue.ReceiveAsync({.wait = absl::Seconds(3600)},
+                           [&](absl::StatusOr<std::vector<ReceivedMessage>>) { ++ended; });
+      }
+    });
+    ASSERT_OK(broker_->Close());
+    receiver.join();
+    ASSERT_EQ(ended, kReceives) << "round " << round;
+    SetUp();
+  }
+}
+
+TEST_P(EachDurabilityRaceTest, SendsAgainstTheDeletionOfTheirQueueLeaveNothingInMemory) {
+  const std::vector<OutgoingMessage> batch(10, OutgoingMessage{.body = "abc"});
+  for (int round = 0; round < 300; ++round) {
+    Queue queue = *broker_->CreateQueue("q");
+    std::atomic<bool> started{false};
+    std::thread sender([&] {
+      for (;;) {
+        const auto sent = queue.SendBatch(batch);
+        started = true;
+        if (!sent[0].ok()) break;
+      }
+    });
+    while (!started) std::this_thread::yield();
+    ASSERT_OK(broker_->DeleteQueue("q"));
+    sender.join();
+    ASSERT_EQ(broker_->Stats().resident_messages, 0) << "round " << round;
+    ASSERT_EQ(broker_->Stats().resident_bytes, 0) << "round " << round;
+  }
 }
 
 // At the limit of one message in flight, every long poll is answered by the delete before it.
