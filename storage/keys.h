@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "absl/strings/string_view.h"
 #include "broker/base/ids.h"
@@ -58,6 +59,12 @@ bool ParseDelayedKey(absl::string_view key, int64_t* due_ms, uint64_t* id);
 bool ParseExpiryKey(absl::string_view key, Batch::ExpiryKind* kind, int64_t* at_ms,
                     Sequence* sequence);
 bool ParseQueueRowKey(absl::string_view key, char tag, QueueId* queue);
+
+// The keys in [begin, end).
+struct KeyRange {
+  std::string begin;
+  std::string end;
+};
 
 }  // namespace barista::storage
 

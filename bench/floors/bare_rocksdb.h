@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "storage/rocksdb_options.h"
+#include "storage/rocksdb_bare.h"
 
 namespace barista::bench {
 

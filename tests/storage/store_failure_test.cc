@@ -19,7 +19,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/keys.h"
-#include "storage/rocksdb_options.h"
+#include "storage/rocksdb_bare.h"
 #include "storage/rocksdb_store.h"
 #include "tests/storage/batch_builder.h"
 #include "tests/storage/fault_fs.h"

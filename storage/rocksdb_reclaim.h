@@ -1,0 +1,23 @@
+#ifndef BARISTA_STORAGE_ROCKSDB_RECLAIM_H_
+#define BARISTA_STORAGE_ROCKSDB_RECLAIM_H_
+
+#include "absl/status/status.h"
+#include "storage/keys.h"
+
+namespace rocksdb {
+class ColumnFamilyHandle;
+class DB;
+}  // namespace rocksdb
+
+namespace barista::storage {
+
+// Gives the space of `range` back to the file system, if it is worth the work. The rows in it have
+// been deleted, and none is ever written there again. Thread-safe, also beside writes. May take
+// long: syncs the log, and compacts what dropping files leaves. Any error is to end all writing
+// (I10); its message says what failed.
+absl::Status ReclaimRange(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
+                          const KeyRange& range);
+
+}  // namespace barista::storage
+
+#endif  // BARISTA_STORAGE_ROCKSDB_RECLAIM_H_
