@@ -31,6 +31,12 @@ absl::Status DirectoryError(const std::string& dir, const absl::Status& cause) {
         absl::StrCat("another broker has the data directory ", dir, " open: ", cause.message()),
         info);
   }
+  if (cause.code() != absl::StatusCode::kPermissionDenied) {
+    info.reason = "StoreUnavailable";
+    return MakeError(absl::StatusCode::kUnavailable,
+                     absl::StrCat("cannot read the data directory ", dir, ": ", cause.message()),
+                     info);
+  }
   info.reason = "DataDirectoryNotWritable";
   return MakeError(absl::StatusCode::kPermissionDenied,
                    absl::StrCat("cannot write to the data directory ", dir, ": ", cause.message()),
@@ -62,6 +68,7 @@ absl::StatusOr<std::string> ParseVersion(const std::string& dir, absl::string_vi
 
 absl::StatusOr<DataDirectory> OpenDataDirectory(Files& files, const std::string& dir) {
   DataDirectory result;
+  result.dir = dir;
   result.db_dir = absl::StrCat(dir, "/db");
   result.ballast_path = absl::StrCat(dir, "/ballast");
   if (absl::Status status = files.CreateDir(dir); !status.ok()) return DirectoryError(dir, status);
@@ -91,9 +98,9 @@ absl::StatusOr<DataDirectory> OpenDataDirectory(Files& files, const std::string&
   return result;
 }
 
-absl::Status ScanLog(Files& files, const std::string& db_dir, LogScanner* scanner) {
-  absl::StatusOr<std::vector<std::string>> names = files.List(db_dir);
-  if (!names.ok()) return names.status();
+absl::Status ScanLog(Files& files, const DataDirectory& directory, LogScanner* scanner) {
+  absl::StatusOr<std::vector<std::string>> names = files.List(directory.db_dir);
+  if (!names.ok()) return DirectoryError(directory.dir, names.status());
   std::vector<std::pair<uint64_t, std::string>> logs;
   for (const std::string& name : *names) {
     absl::string_view stem = name;
@@ -105,9 +112,9 @@ absl::Status ScanLog(Files& files, const std::string& db_dir, LogScanner* scanne
   for (const auto& [number, name] : logs) {
     scanner->BeginFile();
     absl::Status status =
-        files.ReadBlocks(absl::StrCat(db_dir, "/", name), LogScanner::kBlockBytes,
+        files.ReadBlocks(absl::StrCat(directory.db_dir, "/", name), LogScanner::kBlockBytes,
                          [&](absl::string_view block) { scanner->AddBlock(block); });
-    if (!status.ok()) return status;
+    if (!status.ok()) return DirectoryError(directory.dir, status);
     scanner->EndFile();
   }
   return absl::OkStatus();

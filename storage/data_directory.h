@@ -18,8 +18,8 @@ namespace barista::storage {
 // under it.
 //
 // Errors: kNotFound, kResourceExhausted (no space left), kFailedPrecondition (Lock: held by
-// someone), kPermissionDenied for whatever else the file system refuses. The text is the file
-// system's, with the path.
+// someone), kPermissionDenied (read-only, not ours, not a directory), kUnavailable for whatever
+// else fails. The text is the file system's, with the path.
 class Files {
  public:
   class Lock {
@@ -49,6 +49,7 @@ class Files {
 //   db/       the RocksDB database
 struct DataDirectory {
   std::unique_ptr<Files::Lock> lock;
+  std::string dir;
   std::string store_id;  // 16 bytes
   std::string db_dir;
   std::string ballast_path;
@@ -58,12 +59,12 @@ inline constexpr int kDataFormat = 1;
 
 // Creates what is missing and takes the lock. kFailedPrecondition/DataDirectoryInUse,
 // DataDirectoryTooNew; kPermissionDenied/DataDirectoryNotWritable; kResourceExhausted/StorageFull;
-// kDataLoss/DataCorrupt: VERSION cannot be read.
+// kUnavailable/StoreUnavailable: an I/O error; kDataLoss/DataCorrupt: VERSION makes no sense.
 absl::StatusOr<DataDirectory> OpenDataDirectory(Files& files, const std::string& dir);
 
-// Shows the files of the write-ahead log in `db_dir` to `scanner`, in their order. O(bytes of the
-// log).
-absl::Status ScanLog(Files& files, const std::string& db_dir, LogScanner* scanner);
+// Shows the files of the write-ahead log to `scanner`, in their order. Errors as OpenDataDirectory.
+// O(bytes of the log).
+absl::Status ScanLog(Files& files, const DataDirectory& directory, LogScanner* scanner);
 
 }  // namespace barista::storage
 

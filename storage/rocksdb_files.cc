@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "storage/rocksdb_slice.h"
+#include "storage/rocksdb_status.h"
 
 namespace barista::storage {
 namespace {
@@ -19,7 +20,7 @@ absl::Status FromFileStatus(const rocksdb::Status& status) {
   const std::string text = status.ToString();
   if (status.IsNoSpace()) return absl::ResourceExhaustedError(text);
   if (status.IsNotFound() || status.IsPathNotFound()) return absl::NotFoundError(text);
-  return absl::PermissionDeniedError(text);
+  return IsRefusal(status) ? absl::PermissionDeniedError(text) : absl::UnavailableError(text);
 }
 
 class EnvLock : public Files::Lock {
@@ -59,10 +60,13 @@ absl::StatusOr<std::unique_ptr<Files::Lock>> EnvFiles::LockFile(const std::strin
   rocksdb::FileLock* lock = nullptr;
   const rocksdb::Status status = env_->LockFile(path, &lock);
   if (status.ok()) return std::make_unique<EnvLock>(env_, lock);
-  if (status.IsNoSpace() || absl::StrContains(status.ToString(), "open a file for lock")) {
-    return FromFileStatus(status);
+  // Held in this process, or in another.
+  const std::string text = status.ToString();
+  if (absl::StrContains(text, "lock hold by current process") ||
+      absl::StrContains(text, "Resource temporarily unavailable")) {
+    return absl::FailedPreconditionError(text);
   }
-  return absl::FailedPreconditionError(status.ToString());
+  return FromFileStatus(status);
 }
 
 absl::StatusOr<std::string> EnvFiles::Read(const std::string& path) {

@@ -28,7 +28,7 @@ absl::StatusOr<bool> WorthReclaiming(rocksdb::DB* db, rocksdb::ColumnFamilyHandl
   // Bodies lie in blob files, of which only the whole size is known.
   uint64_t blobs = 0;
   db->GetIntProperty(family, rocksdb::DB::Properties::kLiveBlobFileSize, &blobs);
-  return bytes + blobs >= kWorthIt;
+  return bytes > 0 && bytes + blobs >= kWorthIt;
 }
 
 }  // namespace

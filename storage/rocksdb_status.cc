@@ -9,6 +9,15 @@
 
 namespace barista::storage {
 
+bool IsRefusal(const rocksdb::Status& status) {
+  const std::string text = status.ToString();
+  for (const char* refusal : {"Permission denied", "Read-only file system",
+                              "Operation not permitted", "Not a directory"}) {
+    if (absl::StrContains(text, refusal)) return true;
+  }
+  return false;
+}
+
 absl::Status FromReadStatus(const rocksdb::Status& status) {
   if (status.ok()) return absl::OkStatus();
   if (status.IsCorruption()) return CorruptError("the database", status.ToString());
@@ -23,10 +32,7 @@ absl::Status FromOpenStatus(const std::string& dir, const rocksdb::Status& statu
   const std::string text = status.ToString();
   if (status.IsNoSpace()) return StorageFullError(dir, text);
   if (status.IsCorruption()) return CorruptError(absl::StrCat("the database in ", dir), text);
-  // The file system's "no": by the text, since RocksDB has one code for all of them.
-  for (const char* refusal : {"Permission denied", "Read-only file system",
-                              "Operation not permitted", "Not a directory"}) {
-    if (!absl::StrContains(text, refusal)) continue;
+  if (IsRefusal(status)) {
     ErrorInfo info;
     info.reason = "DataDirectoryNotWritable";
     info.field = "data_dir";

@@ -11,6 +11,10 @@ class Status;
 
 namespace barista::storage {
 
+// Whether the file system said no for good: by the text, since RocksDB has one code for all of its
+// errors.
+bool IsRefusal(const rocksdb::Status& status);
+
 // What RocksDB answered, as an error of ours; OK for its OK.
 
 // Of a read: kDataLoss/DataCorrupt for what RocksDB could not decode, kUnavailable/StoreUnavailable

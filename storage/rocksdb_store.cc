@@ -401,7 +401,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(const RocksDbStoreOption
   absl::StatusOr<DataDirectory> directory = OpenDataDirectory(files, options.dir);
   if (!directory.ok()) return directory.status();
   LogScanner scan(directory->store_id);
-  if (absl::Status status = ScanLog(files, directory->db_dir, &scan); !status.ok()) return status;
+  if (absl::Status status = ScanLog(files, *directory, &scan); !status.ok()) return status;
 
   RocksDbConfig config = MakeConfig(options);
   if (scan.may_lose_synced() && !options.accept_truncated_log) {

@@ -447,6 +447,29 @@ TEST_F(StoreFailureTest, AReadOnlyDirectoryIsRefused) {
   EXPECT_THAT(status.message(), HasSubstr("Read-only file system"));
 }
 
+TEST_F(StoreFailureTest, ALogThatCannotBeReadIsNotTakenForAMissingOne) {
+  MustOpen();
+  AppendSynced(1);
+  store_.reset();
+  const std::string log = dir_ / "data/db/999999.log";
+  std::filesystem::create_directory(log);
+  const absl::Status status = Open();
+  ExpectError(status, absl::StatusCode::kUnavailable, "StoreUnavailable");
+  EXPECT_THAT(status.message(), HasSubstr(log));
+  std::filesystem::remove(log);
+  MustOpen();
+  EXPECT_EQ(Messages(), 1u);
+}
+
+TEST_F(StoreFailureTest, ALockThatCannotBeTakenIsNotTakenForAnotherBroker) {
+  fs_->SetFault([](Operation operation, const std::string& path) {
+    return operation == Operation::kLock
+               ? rocksdb::IOStatus::IOError("While lock file: " + path, "No locks available")
+               : rocksdb::IOStatus::OK();
+  });
+  ExpectError(Open(), absl::StatusCode::kUnavailable, "StoreUnavailable");
+}
+
 TEST_F(StoreFailureTest, ADatabaseThatCannotBeWrittenIsRefused) {
   MustOpen();
   AppendSynced(1);
