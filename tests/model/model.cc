@@ -1,0 +1,603 @@
+#include "tests/model/model.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/context/fiber.hpp>
+#include <boost/context/fixedsize_stack.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+namespace barista::model {
+namespace {
+
+using internal::Kind;
+namespace context = boost::context;
+
+constexpr int kMaxThreads = 4;  // of a case; number 0 is the one that sets up and looks at the end
+constexpr int kMaxLocations = 96;  // of a case
+constexpr size_t kStackBytes = 64 << 10;
+// A load may return the same stale value so often, to one thread, before the newer one has arrived:
+// otherwise a loop that waits for it would never end.
+constexpr int kMaxStaleReads = 2;
+
+bool Acquires(std::memory_order order) {
+  return order == std::memory_order_acquire || order == std::memory_order_acq_rel ||
+         order == std::memory_order_seq_cst;
+}
+bool Releases(std::memory_order order) {
+  return order == std::memory_order_release || order == std::memory_order_acq_rel ||
+         order == std::memory_order_seq_cst;
+}
+
+// What a thread knows: for each location the oldest store that it may still read, and of each
+// thread how far what it did happened before now.
+struct View {
+  std::array<uint32_t, kMaxLocations> oldest{};
+  std::array<uint32_t, kMaxThreads> clock{};
+
+  void Join(const View& other, int locations) {
+    for (int i = 0; i < locations; ++i) oldest[i] = std::max(oldest[i], other.oldest[i]);
+    for (int i = 0; i < kMaxThreads; ++i) clock[i] = std::max(clock[i], other.clock[i]);
+  }
+};
+
+// A place in the modification order of a location. New ones are this far apart, so that others fit
+// between them.
+using Place = uint32_t;
+constexpr Place kApart = 1 << 12;
+
+struct StoreEvent {
+  uint64_t value;
+  Place place = 0;
+  bool modifies = false;  // reads the one before it: nothing comes between them
+  bool releases = false;  // `view` is what an acquire that reads it learns
+  View view;
+};
+
+struct Location {
+  std::vector<StoreEvent> history;  // in modification order
+  Place newest_seq_cst = 0;         // written or read by a seq_cst operation
+};
+
+struct PlainState {
+  int writer = 0;
+  uint32_t written_at = 0;
+  std::array<uint32_t, kMaxThreads> read_at{};
+};
+
+struct Operation {
+  int location = -1;
+  Kind kind = Kind::kLoad;
+};
+bool Independent(const Operation& a, const Operation& b) {
+  return a.location != b.location || (a.kind == Kind::kLoad && b.kind == Kind::kLoad);
+}
+
+struct Thread {
+  enum class State { kReady, kPaused, kDone };
+
+  std::function<void()> body;
+  context::fiber fiber;
+  State state = State::kReady;
+  bool last_was_stale = false;  // its last load
+  bool wants_newest = false;    // it has waited: the next load finds what it waited for
+  Operation next;               // what it does when it runs again
+  View view;
+  // The stale store of each location that it read last, and how often.
+  std::array<Place, kMaxLocations> stale{};
+  std::array<uint8_t, kMaxLocations> stale_reads{};
+};
+
+struct TraceLine {
+  int thread;
+  Site site;
+  int location;
+  std::string what;
+};
+
+struct Abort {};
+
+// One decision on the way to an execution.
+struct Choice {
+  std::array<int8_t, 32> options;
+  int count = 0;
+  int at = 0;
+};
+
+class Execution final : public Case {
+ public:
+  Execution(const Options& options, std::vector<Choice>* choices,
+            std::map<Site, std::memory_order>* sites)
+      : options_(options), choices_(*choices), sites_(*sites) {
+    threads_.reserve(kMaxThreads);
+    threads_.emplace_back();
+    threads_[0].view.clock[0] = 1;
+  }
+
+  void Thread(std::function<void()> body) override {
+    if (threads_.size() == kMaxThreads) std::abort();
+    threads_.emplace_back().body = std::move(body);
+  }
+  void Finally(std::function<void()> body) override { finally_ = std::move(body); }
+
+  void Run(const std::function<void(Case&)>& set_up);
+  const std::string& failure() const { return failure_; }
+  bool tracing = false;
+
+  void Fail(const std::string& what) {
+    if (!failure_.empty()) return;
+    failure_ = what;
+    for (const TraceLine& line : trace_) {
+      failure_ += "\n  " + std::string(static_cast<size_t>(line.thread) * 4, ' ') + "thread " +
+                  std::to_string(line.thread) + ": " + line.what + "  [" + line.site.ToString() +
+                  "]";
+    }
+  }
+  void FailAndStop(const std::string& what) {
+    if (stopped_) return;
+    Fail(what);
+    throw Abort();
+  }
+
+  // ---- Operations ----
+  int NewLocation(uint64_t value) {
+    if (locations_.size() == kMaxLocations) std::abort();
+    locations_.emplace_back();
+    StoreEvent& first = locations_.back().history.emplace_back();
+    first.value = value;
+    first.releases = true;
+    first.view = threads_[current_].view;
+    return static_cast<int>(locations_.size()) - 1;
+  }
+
+  uint64_t Load(int id, std::memory_order order, Site site) {
+    order = Order(site, order);
+    Reach({id, Kind::kLoad});
+    const size_t index = ChooseStore(id, order, nullptr);
+    return ReadStore(id, index, order, site, "reads ");
+  }
+
+  void Store(int id, uint64_t value, std::memory_order order, Site site) {
+    order = Order(site, order);
+    Reach({id, Kind::kStore});
+    Append(id, value, order, nullptr, site, "stores ");
+  }
+
+  uint64_t Modify(int id, std::memory_order order, std::memory_order failure, Site site,
+                  const std::function<bool(uint64_t*)>& change) {
+    const std::memory_order success_order = Order(site, order);
+    Site failure_site = site;
+    const bool can_fail = std::strcmp(site.operation, "compare_exchange") == 0;
+    if (can_fail) failure_site.operation = "compare_exchange, failing";
+    const std::memory_order failure_order = can_fail ? Order(failure_site, failure) : success_order;
+    Reach({id, Kind::kModify});
+    Location& location = locations_[id];
+    const size_t newest = location.history.size() - 1;
+    // An exchange that fails is a load: it may read what is not the newest.
+    const size_t index = can_fail ? ChooseStore(id, failure_order, &change) : newest;
+    uint64_t value = location.history[index].value;
+    if (index != newest || !change(&value)) {
+      value = location.history[index].value;
+      change(&value);  // The caller's own notes are those of this value.
+      return ReadStore(id, index, failure_order, failure_site, "fails on ");
+    }
+    const uint64_t old = ReadStore(id, newest, success_order, site, "finds ");
+    const StoreEvent before = location.history[newest];
+    Append(id, value, success_order, &before, site, "puts ");
+    return old;
+  }
+
+  void Pause() {
+    if (current_ == 0 || stopped_) return;
+    class Thread& thread = threads_[current_];
+    thread.wants_newest = true;
+    if (thread.last_was_stale) return;  // What it waits for may have been done already.
+    thread.state = Thread::State::kPaused;
+    thread.next = Operation();
+    SwitchToScheduler();
+  }
+
+  int NewPlain() {
+    plains_.emplace_back();
+    PlainState& plain = plains_.back();
+    plain.writer = current_;
+    plain.written_at = threads_[current_].view.clock[current_];
+    return static_cast<int>(plains_.size()) - 1;
+  }
+  void Read(int id) {
+    if (stopped_) return;
+    PlainState& plain = plains_[id];
+    const View& view = threads_[current_].view;
+    if (plain.written_at > view.clock[plain.writer]) {
+      FailAndStop("data race: thread " + std::to_string(current_) + " reads what thread " +
+                  std::to_string(plain.writer) + " wrote, with no order between them");
+    }
+    plain.read_at[current_] = view.clock[current_];
+  }
+  void Write(int id) {
+    if (stopped_) return;
+    PlainState& plain = plains_[id];
+    const View& view = threads_[current_].view;
+    for (int t = 0; t < kMaxThreads; ++t) {
+      if (plain.read_at[t] > view.clock[t]) {
+        FailAndStop("data race: thread " + std::to_string(current_) + " writes what thread " +
+                    std::to_string(t) + " reads, with no order between them");
+      }
+    }
+    Read(id);
+    plain.writer = current_;
+    plain.written_at = view.clock[current_];
+  }
+
+ private:
+  std::memory_order Order(Site site, std::memory_order order) {
+    sites_.insert({site, order});
+    const Weakening* const weakening = options_.weakening;
+    if (weakening != nullptr && !(weakening->site < site) && !(site < weakening->site) &&
+        weakening->from == order) {
+      return weakening->to;
+    }
+    return order;
+  }
+
+  // Before each operation: the scheduler decides who goes on.
+  void Reach(Operation operation) {
+    if (current_ == 0 || stopped_) return;
+    threads_[current_].next = operation;
+    SwitchToScheduler();
+    ++threads_[current_].view.clock[current_];
+    if (++steps_ > options_.max_steps) FailAndStop("the execution does not end");
+  }
+
+  void SwitchToScheduler() {
+    scheduler_ = std::move(scheduler_).resume();
+    if (stopped_) throw Abort();
+  }
+
+  // Which store a load reads. `change`: of an exchange, which cannot fail on a value that it would
+  // change unless that is the newest.
+  size_t ChooseStore(int id, std::memory_order order,
+                     const std::function<bool(uint64_t*)>* change) {
+    Location& location = locations_[id];
+    const size_t newest = location.history.size() - 1;
+    if (current_ == 0 || stopped_) return newest;
+    class Thread& thread = threads_[current_];
+    if (std::exchange(thread.wants_newest, false) || redundant_) return newest;
+    const Place oldest = OldestPlace(id, order);
+    Choice choice;
+    choice.options[choice.count++] = 0;
+    for (size_t i = newest; i-- > 0 && location.history[i].place >= oldest;) {
+      if (choice.count == static_cast<int>(choice.options.size())) std::abort();  // no small case
+      if (thread.stale[id] == location.history[i].place && thread.stale_reads[id] >= kMaxStaleReads)
+        continue;
+      uint64_t value = location.history[i].value;
+      if (change != nullptr && (*change)(&value)) continue;
+      choice.options[choice.count++] = static_cast<int8_t>(newest - i);
+    }
+    return newest - static_cast<size_t>(Decide(choice));
+  }
+
+  // Where the thread's knowledge of a location begins.
+  Place OldestPlace(int id, std::memory_order order) const {
+    const Place known = threads_[current_].view.oldest[id];
+    return order == std::memory_order_seq_cst ? std::max(known, locations_[id].newest_seq_cst)
+                                              : known;
+  }
+
+  // Behind which store a new one comes: the newest, or an earlier one of which the thread knows no
+  // successor.
+  size_t ChoosePredecessor(int id, std::memory_order order) {
+    const Location& location = locations_[id];
+    const size_t newest = location.history.size() - 1;
+    if (current_ == 0 || stopped_ || redundant_) return newest;
+    const Place oldest = OldestPlace(id, order);
+    Choice choice;
+    choice.options[choice.count++] = 0;
+    for (size_t i = newest; i-- > 0 && location.history[i].place >= oldest;) {
+      if (location.history[i + 1].modifies) continue;
+      if (choice.count == static_cast<int>(choice.options.size())) std::abort();  // no small case
+      choice.options[choice.count++] = static_cast<int8_t>(newest - i);
+    }
+    return newest - static_cast<size_t>(Decide(choice));
+  }
+
+  uint64_t ReadStore(int id, size_t index, std::memory_order order, Site site, const char* verb) {
+    Location& location = locations_[id];
+    class Thread& thread = threads_[current_];
+    const StoreEvent& event = location.history[index];
+    const bool is_newest = index + 1 == location.history.size();
+    Note(site, id, verb, event.value, is_newest ? "" : " (stale)");
+    thread.view.oldest[id] = std::max(thread.view.oldest[id], event.place);
+    thread.last_was_stale = !is_newest;
+    if (!is_newest) {
+      thread.stale_reads[id] = thread.stale[id] == event.place
+                                   ? static_cast<uint8_t>(thread.stale_reads[id] + 1)
+                                   : uint8_t{1};
+      thread.stale[id] = event.place;
+    }
+    if (order == std::memory_order_seq_cst) {
+      location.newest_seq_cst = std::max(location.newest_seq_cst, event.place);
+    }
+    if (event.releases && Acquires(order)) {
+      thread.view.Join(event.view, static_cast<int>(locations_.size()));
+    }
+    return event.value;
+  }
+
+  // `before`: the store that a read-modify-write continues.
+  void Append(int id, uint64_t value, std::memory_order order, const StoreEvent* before, Site site,
+              const char* verb) {
+    Location& location = locations_[id];
+    class Thread& thread = threads_[current_];
+    Note(site, id, verb, value, "");
+    const size_t after =
+        before != nullptr ? location.history.size() - 1 : ChoosePredecessor(id, order);
+    StoreEvent event;
+    event.value = value;
+    event.place = location.history[after].place + kApart;
+    if (after + 1 < location.history.size()) {
+      event.place = location.history[after].place / 2 + location.history[after + 1].place / 2;
+      if (event.place == location.history[after].place) std::abort();  // no small case
+    }
+    event.modifies = before != nullptr;
+    thread.view.oldest[id] = event.place;
+    if (Releases(order)) {
+      event.releases = true;
+      event.view = thread.view;
+    }
+    if (before != nullptr && before->releases) {
+      event.releases = true;
+      event.view.Join(before->view, static_cast<int>(locations_.size()));
+    }
+    event.view.oldest[id] = event.place;
+    location.history.insert(location.history.begin() + static_cast<std::ptrdiff_t>(after) + 1,
+                            event);
+    ++thread.view.clock[current_];  // What follows is not part of what was released.
+    if (order == std::memory_order_seq_cst) location.newest_seq_cst = event.place;
+    for (size_t t = 1; t < threads_.size(); ++t) {
+      if (static_cast<int>(t) != current_ && threads_[t].state == Thread::State::kPaused)
+        threads_[t].state = Thread::State::kReady;
+    }
+  }
+
+  void Note(Site site, int location, const char* verb, uint64_t value, const char* remark) {
+    if (!tracing || current_ == 0) return;
+    char text[96];
+    std::snprintf(text, sizeof text, "%s%#llx at #%d%s", verb,
+                  static_cast<unsigned long long>(value), location, remark);
+    trace_.push_back({current_, site, location, text});
+  }
+
+  // The option taken: as the last execution up to where they part, then the first.
+  int Decide(const Choice& choice) {
+    if (choice.count == 1) return choice.options[0];
+    if (depth_ == choices_.size()) choices_.push_back(choice);
+    const Choice& taken = choices_[depth_++];
+    return taken.options[taken.at];
+  }
+
+  void RunThreads();
+  int ChooseThread();
+
+  const Options& options_;
+  std::vector<Choice>& choices_;
+  std::map<Site, std::memory_order>& sites_;
+  size_t depth_ = 0;
+
+  std::vector<class Thread> threads_;
+  std::function<void()> finally_;
+  context::fiber scheduler_;
+  std::vector<Location> locations_;
+  std::vector<PlainState> plains_;
+  int current_ = 0;
+  int steps_ = 0;
+  bool stopped_ = false;
+  // Threads whose next step has been tried at an earlier decision, and has met nothing since that
+  // depends on it: to run them now would repeat an execution.
+  uint32_t asleep_ = 0;
+  bool redundant_ = false;  // all who could run are asleep: the rest is only run out
+  std::vector<TraceLine> trace_;
+  std::string failure_;
+};
+
+Execution* execution = nullptr;
+
+int Execution::ChooseThread() {
+  uint32_t ready = 0;
+  for (size_t t = 1; t < threads_.size(); ++t) {
+    if (threads_[t].state == Thread::State::kReady) ready |= 1u << t;
+  }
+  if (ready == 0) return 0;
+  Choice choice;
+  for (int t = 1; t < kMaxThreads; ++t) {
+    if ((ready & ~asleep_) >> t & 1) choice.options[choice.count++] = static_cast<int8_t>(t);
+  }
+  if (redundant_ || choice.count == 0) {
+    redundant_ = true;
+    for (int t = 1;; ++t) {
+      if (ready >> t & 1) return t;
+    }
+  }
+  const int chosen = Decide(choice);
+  // Those tried before it need not be tried again until something that they depend on happens.
+  for (int i = 0; choice.options[i] != chosen; ++i) asleep_ |= 1u << choice.options[i];
+  for (int t = 1; t < kMaxThreads; ++t) {
+    if ((asleep_ >> t & 1) && !Independent(threads_[t].next, threads_[chosen].next)) {
+      asleep_ &= ~(1u << t);
+    }
+  }
+  return chosen;
+}
+
+void Execution::RunThreads() {
+  // Each up to its first operation.
+  for (size_t t = 1; t < threads_.size(); ++t) {
+    class Thread& thread = threads_[t];
+    thread.view = threads_[0].view;
+    thread.view.clock[t] = 1;
+    thread.fiber = context::fiber(std::allocator_arg, context::fixedsize_stack(kStackBytes),
+                                  [this, t](context::fiber&& scheduler) {
+                                    scheduler_ = std::move(scheduler);
+                                    try {
+                                      threads_[t].body();
+                                    } catch (const Abort&) {
+                                      stopped_ = true;
+                                    }
+                                    threads_[t].state = Thread::State::kDone;
+                                    return std::move(scheduler_);
+                                  });
+    current_ = static_cast<int>(t);
+    thread.fiber = std::move(thread.fiber).resume();
+    if (stopped_) break;
+  }
+  while (!stopped_) {
+    const int t = ChooseThread();
+    if (t == 0) break;
+    current_ = t;
+    threads_[t].fiber = std::move(threads_[t].fiber).resume();
+  }
+  current_ = 0;
+  if (!stopped_) {
+    for (size_t t = 1; t < threads_.size(); ++t) {
+      if (threads_[t].state != Thread::State::kDone) {
+        Fail("thread " + std::to_string(t) + " waits for what nobody will do");
+        stopped_ = true;
+      }
+    }
+  }
+  // A thread that was stopped in the middle is let go: its next operation throws.
+  stopped_ = stopped_ || !failure_.empty();
+  if (stopped_) {
+    for (size_t t = 1; t < threads_.size(); ++t) {
+      current_ = static_cast<int>(t);
+      while (threads_[t].fiber && threads_[t].state != Thread::State::kDone)
+        threads_[t].fiber = std::move(threads_[t].fiber).resume();
+    }
+    current_ = 0;
+  }
+}
+
+void Execution::Run(const std::function<void(Case&)>& set_up) {
+  execution = this;
+  set_up(*this);
+  RunThreads();
+  if (failure_.empty()) {
+    for (size_t t = 1; t < threads_.size(); ++t)
+      threads_[0].view.Join(threads_[t].view, static_cast<int>(locations_.size()));
+    try {
+      if (finally_) finally_();
+    } catch (const Abort&) {
+    }
+  }
+  stopped_ = true;
+  // What the case made goes before we do.
+  for (class Thread& thread : threads_) thread.body = nullptr;
+  finally_ = nullptr;
+  execution = nullptr;
+}
+
+}  // namespace
+
+std::string Site::ToString() const {
+  const char* const slash = std::strrchr(file, '/');
+  return std::string(slash == nullptr ? file : slash + 1) + ":" + std::to_string(line) + " " +
+         operation;
+}
+
+std::string OrderName(std::memory_order order) {
+  switch (order) {
+    case std::memory_order_relaxed:
+      return "relaxed";
+    case std::memory_order_consume:
+      return "consume";
+    case std::memory_order_acquire:
+      return "acquire";
+    case std::memory_order_release:
+      return "release";
+    case std::memory_order_acq_rel:
+      return "acq_rel";
+    case std::memory_order_seq_cst:
+      return "seq_cst";
+  }
+  return "?";
+}
+
+Outcome Explore(const Options& options, const std::function<void(Case&)>& set_up) {
+  Outcome outcome;
+  std::vector<Choice> choices;
+  const auto run = [&](bool tracing) {
+    Execution e(options, &choices, &outcome.sites);
+    e.tracing = tracing;
+    e.Run(set_up);
+    return e.failure();
+  };
+  while (outcome.executions < options.max_executions) {
+    ++outcome.executions;
+    outcome.failure = run(/*tracing=*/false);
+    if (!outcome.failure.empty()) {
+      outcome.failure = run(/*tracing=*/true);  // Once more the same, to tell how.
+      return outcome;
+    }
+    while (!choices.empty() && choices.back().at + 1 == choices.back().count) choices.pop_back();
+    if (choices.empty()) {
+      outcome.complete = true;
+      return outcome;
+    }
+    ++choices.back().at;
+  }
+  return outcome;
+}
+
+std::vector<Weakening> Weakenings(const std::map<Site, std::memory_order>& sites) {
+  std::vector<Weakening> result;
+  for (const auto& [site, order] : sites) {
+    switch (order) {
+      case std::memory_order_seq_cst:
+        if (std::strcmp(site.operation, "load") == 0) {
+          result.push_back({site, order, std::memory_order_acquire});
+        } else if (std::strcmp(site.operation, "store") == 0) {
+          result.push_back({site, order, std::memory_order_release});
+        } else {
+          result.push_back({site, order, std::memory_order_acq_rel});
+        }
+        break;
+      case std::memory_order_acq_rel:
+        result.push_back({site, order, std::memory_order_acquire});
+        result.push_back({site, order, std::memory_order_release});
+        break;
+      case std::memory_order_acquire:
+      case std::memory_order_release:
+        result.push_back({site, order, std::memory_order_relaxed});
+        break;
+      default:
+        break;
+    }
+  }
+  return result;
+}
+
+void Check(bool condition, const char* what) {
+  if (!condition) execution->FailAndStop(what);
+}
+
+namespace internal {
+
+int NewLocation(uint64_t value) { return execution->NewLocation(value); }
+uint64_t Load(int location, std::memory_order order, Site site) {
+  return execution->Load(location, order, site);
+}
+void Store(int location, uint64_t value, std::memory_order order, Site site) {
+  execution->Store(location, value, order, site);
+}
+uint64_t Modify(int location, std::memory_order order, std::memory_order failure, Site site,
+                const std::function<bool(uint64_t*)>& change) {
+  return execution->Modify(location, order, failure, site, change);
+}
+void Pause() { execution->Pause(); }
+int NewPlain() { return execution->NewPlain(); }
+void Read(int plain) { execution->Read(plain); }
+void Write(int plain) { execution->Write(plain); }
+
+}  // namespace internal
+}  // namespace barista::model
