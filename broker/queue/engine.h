@@ -12,6 +12,7 @@
 #include "broker/base/mutex.h"
 #include "broker/base/siphash.h"
 #include "broker/commit/commit_log.h"
+#include "broker/core/lane.h"
 #include "broker/core/slab.h"
 #include "broker/core/timer.h"
 #include "storage/store.h"
@@ -33,6 +34,7 @@ struct Engine {
   commit::CommitLog* log = nullptr;
   core::Timer* timer = nullptr;
   core::Slab slab;
+  core::Lane::Pool lane_segments;
 
   SipKey receipt_key;
   uint32_t boot = 0;

@@ -218,6 +218,8 @@ void StandardQueue::Sweep() {
     }
   }
   if (!expired.empty()) Expire(expired);
+  // An idle queue owns no segment.
+  for (core::Lane* lane : {&ready_, &returned_}) lane->Release();
   // A receive may have parked while the only message was in our hands.
   WakeReceives();
   if (durable() &&

@@ -65,7 +65,7 @@ bool ReceiveCall::Run() {
       queue.WakePageWaiters();
       return false;
     }
-    if (queue.LaneSize() == 0) return false;
+    if (queue.LanesEmpty()) return false;
     if (taken.over_limit) {
       queue.limited_.store(true);
       if (queue.in_flight_.load() >= queue.max_in_flight_.load()) return false;

@@ -290,7 +290,7 @@ void StandardQueue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) {
 
 void StandardQueue::WakeReceives() {
   // A read-modify-write, not a load: see parked_count_.
-  while (parked_count_.fetch_add(0) > 0 && LaneSize() > 0) {
+  while (parked_count_.fetch_add(0) > 0 && !LanesEmpty()) {
     std::shared_ptr<ReceiveCall> call;
     {
       MutexLock lock(&receives_mutex_);

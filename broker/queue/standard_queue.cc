@@ -1,6 +1,7 @@
 #include "broker/queue/standard_queue.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -231,6 +232,12 @@ void StandardQueue::PublishCounters() {
 void StandardQueue::Drop() {
   deleted_.exchange(1);
   VisitSlots([&](MsgId id) { TryFree(id); });
+  for (core::Lane* lane : {&ready_, &returned_}) {
+    std::array<MsgId, 64> dead;
+    while (lane->Pop(absl::MakeSpan(dead)) > 0) {
+    }
+    lane->Release();
+  }
 }
 
 void StandardQueue::EndReceives(const absl::Status& status) {

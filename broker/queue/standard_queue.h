@@ -195,6 +195,7 @@ class StandardQueue final : public QueueState,
   void Untake(core::MsgId id, uint32_t receives);
   // Arms the timer of messages whose visible_at_ns has become `deadline_ns`.
   void ArmVisibility(absl::Span<const core::MsgId> ids, int64_t deadline_ns);
+  bool LanesEmpty() const { return ready_.Empty() && returned_.Empty(); }
   size_t LaneSize() const { return ready_.ApproximateSize() + returned_.ApproximateSize(); }
   // Drops the ids of deleted messages from the lanes once they outnumber the others: nobody pops
   // them in a queue that nobody receives from. Outside the turn.
@@ -265,8 +266,8 @@ class StandardQueue final : public QueueState,
   mutable std::weak_ptr<StandardQueue> dead_letter_ ABSL_GUARDED_BY(definition_mutex_);
   Redefine redefine_;
 
-  core::Lane ready_;
-  core::Lane returned_;
+  core::Lane ready_{&engine_->lane_segments};
+  core::Lane returned_{&engine_->lane_segments};
   std::atomic<bool> trimming_{false};
   std::atomic<uint32_t> polls_{0};
   std::atomic<int64_t> in_flight_{0};

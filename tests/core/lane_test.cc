@@ -6,11 +6,26 @@
 #include <thread>
 #include <vector>
 
+#include "broker/core/mutex_lane.h"
+
 namespace barista::core {
 namespace {
 
-TEST(LaneTest, HandsOutIdsInTheOrderPushed) {
-  Lane lane;
+// One suite over both forms.
+template <typename L>
+class LaneTest : public ::testing::Test {
+ protected:
+  L lane_;
+};
+
+struct LaneWithPool : Lane::Pool, Lane {
+  LaneWithPool() : Lane(static_cast<Lane::Pool*>(this)) {}
+};
+using Lanes = ::testing::Types<LaneWithPool, MutexLane>;
+TYPED_TEST_SUITE(LaneTest, Lanes);
+
+TYPED_TEST(LaneTest, HandsOutIdsInTheOrderPushed) {
+  TypeParam& lane = this->lane_;
   std::vector<MsgId> ids;
   for (uint32_t i = 0; i < 1000; ++i) ids.push_back(MsgId::Of(i, 1));
   lane.Push(absl::MakeConstSpan(ids).subspan(0, 10));
@@ -26,8 +41,8 @@ TEST(LaneTest, HandsOutIdsInTheOrderPushed) {
   EXPECT_EQ(lane.ApproximateSize(), 0u);
 }
 
-TEST(LaneTest, EveryIdIsPoppedExactlyOnceByCompetingConsumers) {
-  Lane lane;
+TYPED_TEST(LaneTest, EveryIdIsPoppedExactlyOnceByCompetingConsumers) {
+  TypeParam& lane = this->lane_;
   constexpr uint32_t kPerProducer = 50000;
   std::vector<std::atomic<int>> seen(2 * kPerProducer);
   std::atomic<uint32_t> popped{0};

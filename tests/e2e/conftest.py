@@ -1,5 +1,7 @@
 """Fixtures of the end-to-end tests; harness.py has what they are made of."""
 
+import signal
+
 import pytest
 from harness import BINARY, Broker, generate_stubs
 
@@ -7,6 +9,14 @@ from harness import BINARY, Broker, generate_stubs
 @pytest.fixture(scope="session", autouse=True)
 def binary_exists():
     assert BINARY.exists(), f"{BINARY} does not exist; build it or set BARISTA_BIN"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """Shells start background jobs with SIGINT ignored, and children inherit that; the tests send it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/context/fiber.hpp>
-#include <boost/context/fixedsize_stack.hpp>
+#include <boost/context/stack_context.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -15,7 +15,7 @@ using internal::Kind;
 namespace context = boost::context;
 
 constexpr int kMaxThreads = 4;  // of a case; number 0 is the one that sets up and looks at the end
-constexpr int kMaxLocations = 96;  // of a case
+constexpr int kMaxLocations = 64;  // of a case
 constexpr size_t kStackBytes = 64 << 10;
 // A load may return the same stale value so often, to one thread, before the newer one has arrived:
 // otherwise a loop that waits for it would never end.
@@ -47,12 +47,13 @@ struct View {
 using Place = uint32_t;
 constexpr Place kApart = 1 << 12;
 
+constexpr int kNothing = -1;
+
 struct StoreEvent {
   uint64_t value;
   Place place = 0;
-  bool modifies = false;  // reads the one before it: nothing comes between them
-  bool releases = false;  // `view` is what an acquire that reads it learns
-  View view;
+  bool modifies = false;    // reads the one before it: nothing comes between them
+  int released = kNothing;  // the view that an acquire which reads it learns
 };
 
 struct Location {
@@ -74,11 +75,11 @@ bool Independent(const Operation& a, const Operation& b) {
   return a.location != b.location || (a.kind == Kind::kLoad && b.kind == Kind::kLoad);
 }
 
-struct Thread {
+struct Fiber {
   enum class State { kReady, kPaused, kDone };
 
   std::function<void()> body;
-  context::fiber fiber;
+  context::fiber context;
   State state = State::kReady;
   bool last_was_stale = false;  // its last load
   bool wants_newest = false;    // it has waited: the next load finds what it waited for
@@ -105,11 +106,33 @@ struct Choice {
   int at = 0;
 };
 
+// What is kept from one execution to the next, so that it need not be allocated again.
+struct Memory {
+  std::array<Location, kMaxLocations> locations;
+  std::vector<View> views;
+  std::array<std::unique_ptr<char[]>, kMaxThreads> stacks;
+  // Sites by their addresses: what was looked up before.
+  std::vector<std::pair<Site, std::memory_order>> known_sites;
+};
+
+// Hands a fiber the stack that its predecessor has left.
+struct KeptStack {
+  char* memory;
+  context::stack_context allocate() {
+    context::stack_context stack;
+    stack.size = kStackBytes;
+    stack.sp = memory + kStackBytes;
+    return stack;
+  }
+  void deallocate(context::stack_context&) {}
+};
+
 class Execution final : public Case {
  public:
-  Execution(const Options& options, std::vector<Choice>* choices,
+  Execution(const Options& options, Memory* memory, std::vector<Choice>* choices,
             std::map<Site, std::memory_order>* sites)
-      : options_(options), choices_(*choices), sites_(*sites) {
+      : options_(options), memory_(*memory), choices_(*choices), sites_(*sites) {
+    memory_.views.clear();
     threads_.reserve(kMaxThreads);
     threads_.emplace_back();
     threads_[0].view.clock[0] = 1;
@@ -123,6 +146,7 @@ class Execution final : public Case {
 
   void Run(const std::function<void(Case&)>& set_up);
   const std::string& failure() const { return failure_; }
+  bool redundant() const { return redundant_; }
   bool tracing = false;
 
   void Fail(const std::string& what) {
@@ -142,13 +166,12 @@ class Execution final : public Case {
 
   // ---- Operations ----
   int NewLocation(uint64_t value) {
-    if (locations_.size() == kMaxLocations) std::abort();
-    locations_.emplace_back();
-    StoreEvent& first = locations_.back().history.emplace_back();
-    first.value = value;
-    first.releases = true;
-    first.view = threads_[current_].view;
-    return static_cast<int>(locations_.size()) - 1;
+    if (location_count_ == kMaxLocations) std::abort();  // no small case
+    Location& location = At(location_count_);
+    location.history.clear();
+    location.newest_seq_cst = 0;
+    location.history.emplace_back().value = value;
+    return location_count_++;
   }
 
   uint64_t Load(int id, std::memory_order order, Site site) {
@@ -172,7 +195,7 @@ class Execution final : public Case {
     if (can_fail) failure_site.operation = "compare_exchange, failing";
     const std::memory_order failure_order = can_fail ? Order(failure_site, failure) : success_order;
     Reach({id, Kind::kModify});
-    Location& location = locations_[id];
+    Location& location = At(id);
     const size_t newest = location.history.size() - 1;
     // An exchange that fails is a load: it may read what is not the newest.
     const size_t index = can_fail ? ChooseStore(id, failure_order, &change) : newest;
@@ -190,10 +213,10 @@ class Execution final : public Case {
 
   void Pause() {
     if (current_ == 0 || stopped_) return;
-    class Thread& thread = threads_[current_];
+    Fiber& thread = threads_[current_];
     thread.wants_newest = true;
     if (thread.last_was_stale) return;  // What it waits for may have been done already.
-    thread.state = Thread::State::kPaused;
+    thread.state = Fiber::State::kPaused;
     thread.next = Operation();
     SwitchToScheduler();
   }
@@ -231,11 +254,23 @@ class Execution final : public Case {
   }
 
  private:
+  Location& At(int id) { return memory_.locations[static_cast<size_t>(id)]; }
+  const Location& At(int id) const { return memory_.locations[static_cast<size_t>(id)]; }
+
   std::memory_order Order(Site site, std::memory_order order) {
-    sites_.insert({site, order});
+    bool known = false;
+    for (const auto& [seen, seen_order] : memory_.known_sites) {
+      known = seen.line == site.line && seen.operation == site.operation &&
+              seen.file == site.file && seen_order == order;
+      if (known) break;
+    }
+    if (!known) {
+      memory_.known_sites.push_back({site, order});
+      sites_.insert({site, order});
+    }
     const Weakening* const weakening = options_.weakening;
-    if (weakening != nullptr && !(weakening->site < site) && !(site < weakening->site) &&
-        weakening->from == order) {
+    if (weakening != nullptr && weakening->site.line == site.line && weakening->from == order &&
+        !(weakening->site < site) && !(site < weakening->site)) {
       return weakening->to;
     }
     return order;
@@ -259,10 +294,10 @@ class Execution final : public Case {
   // change unless that is the newest.
   size_t ChooseStore(int id, std::memory_order order,
                      const std::function<bool(uint64_t*)>* change) {
-    Location& location = locations_[id];
+    Location& location = At(id);
     const size_t newest = location.history.size() - 1;
     if (current_ == 0 || stopped_) return newest;
-    class Thread& thread = threads_[current_];
+    Fiber& thread = threads_[current_];
     if (std::exchange(thread.wants_newest, false) || redundant_) return newest;
     const Place oldest = OldestPlace(id, order);
     Choice choice;
@@ -281,14 +316,13 @@ class Execution final : public Case {
   // Where the thread's knowledge of a location begins.
   Place OldestPlace(int id, std::memory_order order) const {
     const Place known = threads_[current_].view.oldest[id];
-    return order == std::memory_order_seq_cst ? std::max(known, locations_[id].newest_seq_cst)
-                                              : known;
+    return order == std::memory_order_seq_cst ? std::max(known, At(id).newest_seq_cst) : known;
   }
 
   // Behind which store a new one comes: the newest, or an earlier one of which the thread knows no
   // successor.
   size_t ChoosePredecessor(int id, std::memory_order order) {
-    const Location& location = locations_[id];
+    const Location& location = At(id);
     const size_t newest = location.history.size() - 1;
     if (current_ == 0 || stopped_ || redundant_) return newest;
     const Place oldest = OldestPlace(id, order);
@@ -303,8 +337,8 @@ class Execution final : public Case {
   }
 
   uint64_t ReadStore(int id, size_t index, std::memory_order order, Site site, const char* verb) {
-    Location& location = locations_[id];
-    class Thread& thread = threads_[current_];
+    Location& location = At(id);
+    Fiber& thread = threads_[current_];
     const StoreEvent& event = location.history[index];
     const bool is_newest = index + 1 == location.history.size();
     Note(site, id, verb, event.value, is_newest ? "" : " (stale)");
@@ -319,8 +353,8 @@ class Execution final : public Case {
     if (order == std::memory_order_seq_cst) {
       location.newest_seq_cst = std::max(location.newest_seq_cst, event.place);
     }
-    if (event.releases && Acquires(order)) {
-      thread.view.Join(event.view, static_cast<int>(locations_.size()));
+    if (event.released != kNothing && Acquires(order)) {
+      thread.view.Join(memory_.views[static_cast<size_t>(event.released)], location_count_);
     }
     return event.value;
   }
@@ -328,8 +362,8 @@ class Execution final : public Case {
   // `before`: the store that a read-modify-write continues.
   void Append(int id, uint64_t value, std::memory_order order, const StoreEvent* before, Site site,
               const char* verb) {
-    Location& location = locations_[id];
-    class Thread& thread = threads_[current_];
+    Location& location = At(id);
+    Fiber& thread = threads_[current_];
     Note(site, id, verb, value, "");
     const size_t after =
         before != nullptr ? location.history.size() - 1 : ChoosePredecessor(id, order);
@@ -343,21 +377,21 @@ class Execution final : public Case {
     event.modifies = before != nullptr;
     thread.view.oldest[id] = event.place;
     if (Releases(order)) {
-      event.releases = true;
-      event.view = thread.view;
+      event.released = Keep(thread.view);
+      if (before != nullptr && before->released != kNothing) {
+        View& view = memory_.views[static_cast<size_t>(event.released)];
+        view.Join(memory_.views[static_cast<size_t>(before->released)], location_count_);
+      }
+    } else if (before != nullptr) {
+      event.released = before->released;
     }
-    if (before != nullptr && before->releases) {
-      event.releases = true;
-      event.view.Join(before->view, static_cast<int>(locations_.size()));
-    }
-    event.view.oldest[id] = event.place;
     location.history.insert(location.history.begin() + static_cast<std::ptrdiff_t>(after) + 1,
                             event);
     ++thread.view.clock[current_];  // What follows is not part of what was released.
     if (order == std::memory_order_seq_cst) location.newest_seq_cst = event.place;
     for (size_t t = 1; t < threads_.size(); ++t) {
-      if (static_cast<int>(t) != current_ && threads_[t].state == Thread::State::kPaused)
-        threads_[t].state = Thread::State::kReady;
+      if (static_cast<int>(t) != current_ && threads_[t].state == Fiber::State::kPaused)
+        threads_[t].state = Fiber::State::kReady;
     }
   }
 
@@ -367,6 +401,11 @@ class Execution final : public Case {
     std::snprintf(text, sizeof text, "%s%#llx at #%d%s", verb,
                   static_cast<unsigned long long>(value), location, remark);
     trace_.push_back({current_, site, location, text});
+  }
+
+  int Keep(const View& view) {
+    memory_.views.push_back(view);
+    return static_cast<int>(memory_.views.size()) - 1;
   }
 
   // The option taken: as the last execution up to where they part, then the first.
@@ -381,14 +420,15 @@ class Execution final : public Case {
   int ChooseThread();
 
   const Options& options_;
+  Memory& memory_;
   std::vector<Choice>& choices_;
   std::map<Site, std::memory_order>& sites_;
   size_t depth_ = 0;
 
-  std::vector<class Thread> threads_;
+  std::vector<Fiber> threads_;
   std::function<void()> finally_;
   context::fiber scheduler_;
-  std::vector<Location> locations_;
+  int location_count_ = 0;
   std::vector<PlainState> plains_;
   int current_ = 0;
   int steps_ = 0;
@@ -406,7 +446,7 @@ Execution* execution = nullptr;
 int Execution::ChooseThread() {
   uint32_t ready = 0;
   for (size_t t = 1; t < threads_.size(); ++t) {
-    if (threads_[t].state == Thread::State::kReady) ready |= 1u << t;
+    if (threads_[t].state == Fiber::State::kReady) ready |= 1u << t;
   }
   if (ready == 0) return 0;
   Choice choice;
@@ -433,34 +473,36 @@ int Execution::ChooseThread() {
 void Execution::RunThreads() {
   // Each up to its first operation.
   for (size_t t = 1; t < threads_.size(); ++t) {
-    class Thread& thread = threads_[t];
+    Fiber& thread = threads_[t];
     thread.view = threads_[0].view;
     thread.view.clock[t] = 1;
-    thread.fiber = context::fiber(std::allocator_arg, context::fixedsize_stack(kStackBytes),
-                                  [this, t](context::fiber&& scheduler) {
-                                    scheduler_ = std::move(scheduler);
-                                    try {
-                                      threads_[t].body();
-                                    } catch (const Abort&) {
-                                      stopped_ = true;
-                                    }
-                                    threads_[t].state = Thread::State::kDone;
-                                    return std::move(scheduler_);
-                                  });
+    std::unique_ptr<char[]>& stack = memory_.stacks[t];
+    if (stack == nullptr) stack.reset(new char[kStackBytes]);
+    thread.context = context::fiber(std::allocator_arg, KeptStack{stack.get()},
+                                    [this, t](context::fiber&& scheduler) {
+                                      scheduler_ = std::move(scheduler);
+                                      try {
+                                        threads_[t].body();
+                                      } catch (const Abort&) {
+                                        stopped_ = true;
+                                      }
+                                      threads_[t].state = Fiber::State::kDone;
+                                      return std::move(scheduler_);
+                                    });
     current_ = static_cast<int>(t);
-    thread.fiber = std::move(thread.fiber).resume();
+    thread.context = std::move(thread.context).resume();
     if (stopped_) break;
   }
   while (!stopped_) {
     const int t = ChooseThread();
     if (t == 0) break;
     current_ = t;
-    threads_[t].fiber = std::move(threads_[t].fiber).resume();
+    threads_[t].context = std::move(threads_[t].context).resume();
   }
   current_ = 0;
   if (!stopped_) {
     for (size_t t = 1; t < threads_.size(); ++t) {
-      if (threads_[t].state != Thread::State::kDone) {
+      if (threads_[t].state != Fiber::State::kDone) {
         Fail("thread " + std::to_string(t) + " waits for what nobody will do");
         stopped_ = true;
       }
@@ -471,8 +513,8 @@ void Execution::RunThreads() {
   if (stopped_) {
     for (size_t t = 1; t < threads_.size(); ++t) {
       current_ = static_cast<int>(t);
-      while (threads_[t].fiber && threads_[t].state != Thread::State::kDone)
-        threads_[t].fiber = std::move(threads_[t].fiber).resume();
+      while (threads_[t].context && threads_[t].state != Fiber::State::kDone)
+        threads_[t].context = std::move(threads_[t].context).resume();
     }
     current_ = 0;
   }
@@ -484,7 +526,7 @@ void Execution::Run(const std::function<void(Case&)>& set_up) {
   RunThreads();
   if (failure_.empty()) {
     for (size_t t = 1; t < threads_.size(); ++t)
-      threads_[0].view.Join(threads_[t].view, static_cast<int>(locations_.size()));
+      threads_[0].view.Join(threads_[t].view, location_count_);
     try {
       if (finally_) finally_();
     } catch (const Abort&) {
@@ -492,7 +534,7 @@ void Execution::Run(const std::function<void(Case&)>& set_up) {
   }
   stopped_ = true;
   // What the case made goes before we do.
-  for (class Thread& thread : threads_) thread.body = nullptr;
+  for (Fiber& thread : threads_) thread.body = nullptr;
   finally_ = nullptr;
   execution = nullptr;
 }
@@ -526,10 +568,12 @@ std::string OrderName(std::memory_order order) {
 Outcome Explore(const Options& options, const std::function<void(Case&)>& set_up) {
   Outcome outcome;
   std::vector<Choice> choices;
+  Memory memory;
   const auto run = [&](bool tracing) {
-    Execution e(options, &choices, &outcome.sites);
+    Execution e(options, &memory, &choices, &outcome.sites);
     e.tracing = tracing;
     e.Run(set_up);
+    if (e.redundant()) ++outcome.redundant;
     return e.failure();
   };
   while (outcome.executions < options.max_executions) {

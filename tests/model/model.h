@@ -64,6 +64,7 @@ struct Options {
 
 struct Outcome {
   int64_t executions = 0;
+  int64_t redundant = 0;  // of them: repeat another but for the order of independent steps
   bool complete = false;  // every schedule was run
   std::string failure;    // empty: none. Else what failed first, and how it came to that
   // The orders that the code asked for, by site.
@@ -207,9 +208,40 @@ class Plain {
   T value_{};
 };
 
+class Mutex {
+ public:
+  void Lock() {
+    for (;;) {
+      int free = 0;
+      if (taken_.compare_exchange_strong(free, 1, std::memory_order_acquire,
+                                         std::memory_order_relaxed)) {
+        return;
+      }
+      internal::Pause();
+    }
+  }
+  void Unlock() { taken_.store(0, std::memory_order_release); }
+
+ private:
+  Atomic<int> taken_{0};
+};
+
+class MutexLock {
+ public:
+  explicit MutexLock(Mutex* mutex) : mutex_(mutex) { mutex->Lock(); }
+  ~MutexLock() { mutex_->Unlock(); }
+
+ private:
+  Mutex* const mutex_;
+};
+
+// Stands for core::StdAtomics.
 struct ModelAtomics {
   template <typename T>
   using Atomic = model::Atomic<T>;
+  using Mutex = model::Mutex;
+  using MutexLock = model::MutexLock;
+  static void Relies(bool condition) { Check(condition, "relied on what is not so"); }
   // In a loop that waits for another thread.
   static void Pause() { internal::Pause(); }
 };

@@ -1,0 +1,106 @@
+// The pool under every schedule of small cases, and with each of its memory orders weakened.
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "broker/core/pool.h"
+#include "tests/model/weakenings.h"
+
+namespace barista::core {
+namespace {
+
+using model::Case;
+using model::Check;
+
+struct Cell {
+  model::Atomic<uint32_t> next_free{0};
+  model::Plain<int> content;  // of the owner: a race if there are two
+};
+
+template <uint32_t kArenaCells>
+struct Fixture {
+  std::vector<uint32_t> Take(size_t n) {
+    std::vector<uint32_t> cells(n);
+    Check(pool.Allocate(absl::MakeSpan(cells)), "the pool is full");
+    for (size_t i = 0; i < n; ++i) {
+      Check(cells[i] < pool.size(), "a number beyond the size");
+      for (size_t j = 0; j < i; ++j) Check(cells[i] != cells[j], "a cell twice in one batch");
+      pool.At(cells[i]).content.Set(1);
+    }
+    return cells;
+  }
+  void Use(size_t n) {
+    const std::vector<uint32_t> cells = Take(n);
+    pool.Free(cells);
+  }
+  // After all threads: every cell is there, once.
+  void Count() {
+    const size_t cells = pool.size();
+    Take(cells);
+    Check(pool.size() == cells, "a cell is lost");
+  }
+
+  BasicPool<Cell, kArenaCells, 4, model::ModelAtomics> pool;
+};
+
+template <uint32_t kArenaCells>
+std::shared_ptr<Fixture<kArenaCells>> Make(size_t grown) {
+  auto f = std::make_shared<Fixture<kArenaCells>>();
+  if (grown > 0) f->Use(grown);
+  return f;
+}
+
+const std::vector<model::NamedCase>& Cases() {
+  static const auto* const cases = new std::vector<model::NamedCase>{
+      {"two threads take one cell each and give it back",
+       [](Case& c) {
+         auto f = Make<2>(2);
+         c.Thread([=] { f->Use(1); });
+         c.Thread([=] { f->Use(1); });
+         c.Finally([=] { f->Count(); });
+       }},
+      {"a batch against a list that is taken apart and put together again",
+       [](Case& c) {
+         auto f = Make<4>(4);
+         c.Thread([=] { f->Use(2); });
+         c.Thread([=] {
+           const std::vector<uint32_t> first = f->Take(1);
+           f->Take(1);  // kept
+           f->pool.Free(first);
+         });
+         c.Finally([=] {
+           const size_t cells = f->pool.size();
+           f->Take(cells - 1);
+           Check(f->pool.size() == cells, "a cell is lost");
+         });
+       }},
+      {"growth against growth",
+       [](Case& c) {
+         auto f = Make<1>(0);
+         c.Thread([=] { f->Use(1); });
+         c.Thread([=] { f->Use(1); });
+         c.Finally([=] { f->Count(); });
+       }},
+      {"growth against a look at the size",
+       [](Case& c) {
+         auto f = Make<1>(0);
+         c.Thread([=] { f->Use(1); });
+         c.Thread([=] {
+           const uint32_t size = f->pool.size();
+           for (uint32_t i = 0; i < size; ++i) f->pool.At(i);
+         });
+         c.Finally([=] { f->Count(); });
+       }},
+  };
+  return *cases;
+}
+
+TEST(PoolModelTest, EveryScheduleKeepsTheContract) { model::ExpectAllHold(Cases()); }
+
+TEST(PoolModelTest, EveryMemoryOrderIsNeeded) { model::ExpectEachOrderNeeded(Cases(), "pool.h:"); }
+
+}  // namespace
+}  // namespace barista::core
