@@ -37,7 +37,7 @@ class Backoff {
  public:
   void Wait() {
     if (++turns_ < 32) {
-      core::StdAtomics::Pause();
+      core::StdAtomics::Pause(0);
     } else {
       std::this_thread::yield();
     }

@@ -2,6 +2,7 @@
 #define BARISTA_BROKER_CORE_ATOMICS_H_
 
 #include <atomic>
+#include <thread>
 
 #include "broker/base/mutex.h"
 
@@ -18,8 +19,10 @@ struct StdAtomics {
   // What the code relies on, for the checker to see.
   static void Relies(bool) {}
 
-  // In a loop that waits for another thread, for a few instructions at most.
-  static void Pause() {
+  // In a loop that waits for another thread to do a few instructions; `turns` so far. Soon lets it
+  // have the processor: it may have lost its own in the middle of them.
+  static void Pause(int turns) {
+    if (turns >= 64) return std::this_thread::yield();
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)

@@ -25,12 +25,14 @@ struct alignas(64) BasicSlot {
   template <typename T>
   using Atomic = typename A::template Atomic<T>;
 
-  // Written by every transition (compare-and-swap, acq_rel), read by all (acquire). A winner of a
-  // transition sees all that the winner before wrote to the slot; with relaxed ordering a receiver
-  // could see the fields of the slot's earlier life.
+  // Written by every transition (swap, acquire), and with release by whoever has written to the
+  // slot: Unlock, and the store that begins a life. Read by all (acquire). So who wins a transition
+  // sees what was written before; with relaxed ordering a receiver could see the slot's earlier
+  // life, and a timer another's deadline. (The swaps between a release and an acquire continue its
+  // sequence.)
   Atomic<uint64_t> word{0};
-  // Monotonic ns until which the message is hidden. Stored (relaxed) before the transition that
-  // makes it count, which publishes it.
+  // Monotonic ns until which the message is hidden. Stored (relaxed) under the lock flag, or before
+  // a life begins; the word publishes it.
   Atomic<int64_t> visible_at_ns{0};
   Atomic<uint64_t> sequence{0};
   internal::Payload* payload = nullptr;  // one reference, owned
@@ -77,8 +79,8 @@ class Slab {
 template <typename A>
 Word LoadUnlocked(const BasicSlot<A>& slot) {
   Word word(slot.word.load(std::memory_order_acquire));
-  while (word.locked()) {
-    A::Pause();
+  for (int turns = 0; word.locked(); ++turns) {
+    A::Pause(turns);
     word = Word(slot.word.load(std::memory_order_acquire));
   }
   return word;
@@ -88,8 +90,8 @@ Word LoadUnlocked(const BasicSlot<A>& slot) {
 template <typename A>
 bool Transition(BasicSlot<A>& slot, Word* word, Word to) {
   uint64_t expected = word->bits();
-  if (slot.word.compare_exchange_strong(expected, to.bits(), std::memory_order_acq_rel,
-                                        std::memory_order_acquire))
+  if (slot.word.compare_exchange_strong(expected, to.bits(), std::memory_order_acquire,
+                                        std::memory_order_relaxed))
     return true;
   *word = LoadUnlocked(slot);
   return false;
@@ -105,7 +107,7 @@ bool TryLock(BasicSlot<A>& slot, MsgId id, Word* word) {
   } while (!Transition(slot, word, word->Locked()));
   return true;
 }
-// Lets the slot go as `word`.
+// Lets the slot go as `word`. (A plain store: nobody else changes a locked word.)
 template <typename A>
 void Unlock(BasicSlot<A>& slot, Word word) {
   slot.word.store(word.bits(), std::memory_order_release);

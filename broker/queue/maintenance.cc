@@ -202,18 +202,16 @@ void StandardQueue::Sweep() {
     for (size_t left = lane->ApproximateSize(); left > 0; --left) {
       MsgId id;
       if (lane->Pop(absl::MakeSpan(&id, 1)) == 0) break;
-      Slot& slot = engine_->slab.At(id);
-      Word word;
-      if (!TryLock(slot, id, &word)) continue;
-      const bool ready = word.state() == State::kReady;
-      const bool old = ready && slot.payload->sent_ms() <= expired_before_ms;
-      const bool goes_back = ready && !old;
-      Unlock(slot, goes_back ? word : word.Unqueued());
-      if (!ready) continue;
-      if (goes_back) {
+      bool old = false;
+      const bool young = core::KeepPopped(engine_->slab.At(id), id, [&](const Slot& slot) {
+        old = slot.payload->sent_ms() <= expired_before_ms;
+        return !old;
+      });
+      if (young) {
         returned_.Push(absl::MakeConstSpan(&id, 1));
         break;
       }
+      if (!old) continue;  // Dead, or hidden again.
       if (Claim(id)) expired.push_back(id);
     }
   }
@@ -239,12 +237,9 @@ void StandardQueue::TrimLanes() {
       left -= popped;
       size_t kept = 0;
       for (size_t i = 0; i < popped; ++i) {
-        Slot& slot = engine_->slab.At(ids[i]);
-        Word word;
-        if (!TryLock(slot, ids[i], &word)) continue;
-        const bool ready = word.state() == State::kReady;
-        Unlock(slot, ready ? word : word.Unqueued());
-        if (ready) ids[kept++] = ids[i];
+        if (core::KeepPopped(engine_->slab.At(ids[i]), ids[i], [](const Slot&) { return true; })) {
+          ids[kept++] = ids[i];
+        }
       }
       lane->Push(absl::MakeConstSpan(ids).subspan(0, kept));
     }

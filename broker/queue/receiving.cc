@@ -34,7 +34,7 @@ class VisibilityTimer final : public core::TimerNode {
 
   int64_t Fire(int64_t now_ns) override {
     bool any = false;
-    for (MsgId id : ids_) any |= queue_->MakeReady(id, false, now_ns);
+    for (MsgId id : ids_) any |= queue_->MakeReadyIfDue(id, now_ns);
     if (any) queue_->WakeReceives();
     return core::kNever;
   }
@@ -109,27 +109,14 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
     }
     for (MsgId id : absl::MakeSpan(popped).subspan(0, n)) {
       Slot& slot = engine_->slab.At(id);
-      Word word = LoadUnlocked(slot);
       Word mine;
-      bool ready = false;
-      bool exhausted = false;
-      bool won = false;
-      while (!won && word.generation() == id.generation()) {
-        ready = word.state() == State::kReady;
-        exhausted = ready && dead_letters && word.receives() >= max_receives;
-        mine = word.Unqueued();
-        if (exhausted) {
-          mine = mine.With(State::kMoving);
-        } else if (ready) {
-          mine = mine.With(State::kInFlight).WithReceives(word.receives() + 1).Locked();
-        }
-        won = Transition(slot, &word, mine);
-      }
-      if (!won || !ready) continue;  // Deleted, or hidden again, while it lay in the lane.
+      const core::PoppedAs popped_as =
+          core::TakePopped(slot, id, dead_letters ? max_receives : 0, &mine);
+      if (popped_as == core::PoppedAs::kNothing) continue;
       const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
       ++ready_messages;
       ready_bytes += bytes;
-      if (exhausted) {
+      if (popped_as == core::PoppedAs::kExhausted) {
         taken->exhausted.push_back(id);
         taken->exhausted_bytes += static_cast<size_t>(bytes);
         continue;
@@ -177,7 +164,7 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
   if (taken->ids.empty()) return;
   if (visibility_ns == 0) {
     // Visible again at once. The caller wakes others when it has delivered.
-    for (MsgId id : taken->ids) MakeReady(id, /*force=*/true, now_ns);
+    for (MsgId id : taken->ids) Release(id);
     return;
   }
   ArmVisibility(taken->ids, now_ns + visibility_ns);
@@ -195,18 +182,10 @@ uint32_t StandardQueue::BaseReceives(const Payload& payload) {
 
 void StandardQueue::Untake(MsgId id, uint32_t receives) {
   Slot& slot = engine_->slab.At(id);
-  Word word = LoadUnlocked(slot);
-  do {
-    if (word.generation() != id.generation() || word.state() != State::kInFlight ||
-        word.receives() != receives) {
-      return;
-    }
-  } while (!Transition(slot, &word, word.Locked()));
   const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
-  slot.visible_at_ns.store(0, std::memory_order_relaxed);
-  // Extended: the next receive restores the count, and with it the word that an old timer may hold.
-  Unlock(slot, word.With(State::kReady).WithReceives(receives - 1).Extended().Queued());
-  if (!word.queued()) returned_.Push(absl::MakeConstSpan(&id, 1));
+  const std::optional<bool> push = core::Untake(slot, id, receives);
+  if (!push.has_value()) return;
+  if (*push) returned_.Push(absl::MakeConstSpan(&id, 1));
   CountReady(1, bytes);
   in_flight_.fetch_sub(1);
 }

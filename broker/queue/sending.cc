@@ -240,7 +240,7 @@ class DelayTimer final : public core::TimerNode {
  public:
   DelayTimer(std::shared_ptr<StandardQueue> queue, MsgId id) : queue_(std::move(queue)), id_(id) {}
   int64_t Fire(int64_t now_ns) override {
-    if (queue_->MakeReady(id_, false, now_ns)) queue_->WakeReceives();
+    if (queue_->MakeReadyIfDue(id_, now_ns)) queue_->WakeReceives();
     return core::kNever;
   }
   bool Dead() const override {

@@ -53,16 +53,10 @@ absl::Status NotAvailable() {
 
 bool StandardQueue::Claim(MsgId id) {
   Slot& slot = engine_->slab.At(id);
-  Word word = LoadUnlocked(slot);
-  State was;
-  int64_t bytes;
-  do {
-    was = word.state();
-    if (word.generation() != id.generation() || (was != State::kReady && was != State::kInFlight))
-      return false;
-    bytes = slot.payload_bytes.load(std::memory_order_relaxed);
-  } while (!Transition(slot, &word, word.With(State::kDeleting)));
-  if (was == State::kReady) {
+  const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
+  const std::optional<State> was = core::Claim(slot, id);
+  if (!was.has_value()) return false;
+  if (*was == State::kReady) {
     CountReady(-1, -bytes);
   } else {
     in_flight_.fetch_sub(1);
@@ -72,27 +66,16 @@ bool StandardQueue::Claim(MsgId id) {
 
 void StandardQueue::Restore(MsgId id) {
   Slot& slot = engine_->slab.At(id);
-  Word word = LoadUnlocked(slot);
-  const int64_t now_ns = engine_->MonoNs();
-  int64_t visible_at_ns;
-  int64_t bytes;
-  State to;
-  do {
-    if (word.generation() != id.generation() ||
-        (word.state() != State::kDeleting && word.state() != State::kMoving)) {
-      return;
-    }
-    visible_at_ns = slot.visible_at_ns.load(std::memory_order_relaxed);
-    bytes = slot.payload_bytes.load(std::memory_order_relaxed);
-    to = visible_at_ns > now_ns ? State::kInFlight : State::kReady;
-  } while (!Transition(slot, &word, to == State::kReady ? word.With(to).Queued() : word.With(to)));
-  if (to == State::kInFlight) {
+  const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
+  const std::optional<core::Restored> restored = core::Restore(slot, id, engine_->MonoNs());
+  if (!restored.has_value()) return;
+  if (restored->in_flight) {
     CountInFlight(1);
-    ArmVisibility(absl::MakeConstSpan(&id, 1), visible_at_ns);
-  } else {
-    CountReady(1, bytes);
-    if (!word.queued()) returned_.Push(absl::MakeConstSpan(&id, 1));
+    ArmVisibility(absl::MakeConstSpan(&id, 1), restored->visible_at_ns);
+    return;
   }
+  CountReady(1, bytes);
+  if (restored->push) returned_.Push(absl::MakeConstSpan(&id, 1));
 }
 
 bool StandardQueue::AckSlot(commit::Turn& turn, MsgId id) {
@@ -297,28 +280,20 @@ void StandardQueue::Expire(absl::Span<const MsgId> ids) {
 
 absl::Status StandardQueue::ChangeVisibility(MsgId id, int64_t timeout_ns, int64_t now_ns) {
   Slot& slot = engine_->slab.At(id);
-  Word word = LoadUnlocked(slot);
-  // The lock first: a deadline stored by a call that then loses the message would be another's.
-  do {
-    if (word.generation() != id.generation() ||
-        (word.state() != State::kInFlight && word.state() != State::kReady)) {
-      return NotAvailable();
-    }
-    if (timeout_ns == 0) {
-      if (word.state() == State::kReady || MakeReady(id, /*force=*/true, now_ns)) {
-        return absl::OkStatus();
-      }
-      return NotAvailable();  // Deleted meanwhile.
-    }
-  } while (!Transition(slot, &word, word.Locked()));
-  const bool was_ready = word.state() == State::kReady;
+  if (timeout_ns == 0) {
+    const auto is_ready = [&] {
+      const Word word = LoadUnlocked(slot);
+      return word.generation() == id.generation() && word.state() == State::kReady;
+    };
+    return Release(id) || is_ready() ? absl::OkStatus() : NotAvailable();
+  }
   const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
-  slot.visible_at_ns.store(now_ns + timeout_ns, std::memory_order_relaxed);
-  if (was_ready) {
+  const std::optional<State> was = core::Hide(slot, id, now_ns + timeout_ns);
+  if (!was.has_value()) return NotAvailable();
+  if (*was == State::kReady) {
     CountReady(-1, -bytes);
     CountInFlight(1);
   }
-  Unlock(slot, word.With(State::kInFlight).Extended());
   ArmVisibility(absl::MakeConstSpan(&id, 1), now_ns + timeout_ns);
   return absl::OkStatus();
 }

@@ -179,39 +179,35 @@ void StandardQueue::FreeSlot(MsgId id) {
   payload->Unref();
 }
 
-bool StandardQueue::MakeReady(MsgId id, bool force, int64_t now_ns) {
+bool StandardQueue::MakeReadyIfDue(MsgId id, int64_t now_ns) {
   Slot& slot = engine_->slab.At(id);
-  Word word = LoadUnlocked(slot);
-  do {
-    if (word.generation() != id.generation() ||
-        (word.state() != State::kInFlight && word.state() != State::kDelayed)) {
-      return false;
-    }
-    if (!force && slot.visible_at_ns.load(std::memory_order_relaxed) > now_ns) return false;
-  } while (!Transition(slot, &word, word.Locked()));
   const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
-  slot.visible_at_ns.store(0, std::memory_order_relaxed);
-  const bool was_in_flight = word.state() == State::kInFlight;
-  Unlock(slot, word.With(State::kReady).Queued());
-  if (!word.queued()) (was_in_flight ? returned_ : ready_).Push(absl::MakeConstSpan(&id, 1));
+  return NoteReady(id, bytes, core::MakeReadyIfDue(slot, id, now_ns));
+}
+
+bool StandardQueue::Release(MsgId id) {
+  Slot& slot = engine_->slab.At(id);
+  const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
+  return NoteReady(id, bytes, core::Release(slot, id));
+}
+
+bool StandardQueue::NoteReady(MsgId id, int64_t bytes, const std::optional<core::MadeReady>& made) {
+  if (!made.has_value()) return false;
+  if (made->push) (made->was_in_flight ? returned_ : ready_).Push(absl::MakeConstSpan(&id, 1));
   // Counted last: what Describe shows as visible can be received.
   CountReady(1, bytes);
-  (was_in_flight ? in_flight_ : delayed_in_memory_).fetch_sub(1);
+  (made->was_in_flight ? in_flight_ : delayed_in_memory_).fetch_sub(1);
   return true;
 }
 
 bool StandardQueue::TryFree(MsgId id) {
   Slot& slot = engine_->slab.At(id);
-  Word word = LoadUnlocked(slot);
-  State was;
-  do {
-    was = word.state();
-    if (word.generation() != id.generation() || was == State::kFree) return false;
-  } while (!Transition(slot, &word, word.With(State::kFree)));
-  if (was == State::kReady)
+  const std::optional<State> was = core::MakeFree(slot, id);
+  if (!was.has_value()) return false;
+  if (*was == State::kReady)
     CountReady(-1, -int64_t{slot.payload_bytes.load(std::memory_order_relaxed)});
-  if (was == State::kInFlight) in_flight_.fetch_sub(1);
-  if (was == State::kDelayed) delayed_in_memory_.fetch_sub(1);
+  if (*was == State::kInFlight) in_flight_.fetch_sub(1);
+  if (*was == State::kDelayed) delayed_in_memory_.fetch_sub(1);
   FreeSlot(id);
   return true;
 }

@@ -15,6 +15,7 @@
 #include "broker/base/mutex.h"
 #include "broker/commit/operation.h"
 #include "broker/core/lane.h"
+#include "broker/core/life_cycle.h"
 #include "broker/core/slab.h"
 #include "broker/queue/engine.h"
 #include "broker/queue/payload.h"
@@ -161,9 +162,13 @@ class StandardQueue final : public QueueState,
   void CountInFlight(int64_t messages) { in_flight_.fetch_add(messages); }
   // Gives a slot back whose word this caller moved to FREE.
   void FreeSlot(core::MsgId id);
-  // INFLIGHT|DELAYED -> READY and into `lane`. False if someone else moved the message, or (unless
-  // `force`) its deadline lies ahead.
-  bool MakeReady(core::MsgId id, bool force, int64_t now_ns);
+  // INFLIGHT|DELAYED -> READY and into a lane; false if somebody else moved the message, or its
+  // deadline lies ahead. (The size of a message is read before it becomes READY: then it may be
+  // gone at any time.)
+  bool MakeReadyIfDue(core::MsgId id, int64_t now_ns);
+  // INFLIGHT -> READY and into a lane, whatever the deadline.
+  bool Release(core::MsgId id);
+  bool NoteReady(core::MsgId id, int64_t bytes, const std::optional<core::MadeReady>& made);
   bool TryFree(core::MsgId id);
   // Calls visit(id) for every slot of this queue. O(slots of the broker).
   template <typename F>

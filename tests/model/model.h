@@ -243,7 +243,7 @@ struct ModelAtomics {
   using MutexLock = model::MutexLock;
   static void Relies(bool condition) { Check(condition, "relied on what is not so"); }
   // In a loop that waits for another thread.
-  static void Pause() { internal::Pause(); }
+  static void Pause(int /*turns*/) { internal::Pause(); }
 };
 
 }  // namespace barista::model

@@ -216,7 +216,7 @@ TEST(ModelTest, WaitingForAnotherThreadEnds) {
     };
     auto s = std::make_shared<State>();
     c.Thread([=] {
-      while (s->flag.load(kAcquire) == 0) ModelAtomics::Pause();
+      while (s->flag.load(kAcquire) == 0) ModelAtomics::Pause(0);
       Check(s->data.Get() == 7, "the flag came before the data");
     });
     c.Thread([=] {
@@ -231,7 +231,7 @@ TEST(ModelTest, WaitingForWhatNobodyDoesIsReported) {
   const Outcome outcome = Explore({}, [](Case& c) {
     auto flag = std::make_shared<Atomic<int>>(0);
     c.Thread([=] {
-      while (flag->load(kAcquire) == 0) ModelAtomics::Pause();
+      while (flag->load(kAcquire) == 0) ModelAtomics::Pause(0);
     });
     c.Thread([=] {});
   });
