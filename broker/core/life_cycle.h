@@ -120,16 +120,16 @@ std::optional<State> Hide(BasicSlot<A>& slot, MsgId id, int64_t until_ns) {
   return word.state();
 }
 
-// READY|INFLIGHT -> DELETING; the state it had.
+// READY|INFLIGHT -> `to`: DELETING, or FREE where there is nothing to commit; the state it had.
 template <typename A>
-std::optional<State> Claim(BasicSlot<A>& slot, MsgId id) {
+std::optional<State> Claim(BasicSlot<A>& slot, MsgId id, State to = State::kDeleting) {
   Word word = LoadUnlocked(slot);
   do {
     if (word.generation() != id.generation() ||
         (word.state() != State::kReady && word.state() != State::kInFlight)) {
       return std::nullopt;
     }
-  } while (!Transition(slot, &word, word.With(State::kDeleting)));
+  } while (!Transition(slot, &word, word.With(to)));
   return word.state();
 }
 

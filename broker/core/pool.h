@@ -48,10 +48,10 @@ class BasicPool {
       while (taken < cells.size() && cell != kNone) {
         // The list may be changing under us. Then what is read here is the number of some cell, at
         // worst of one in an arena that we do not see yet; the swap will fail.
-        const Cell* const found = Find(cell);
-        if (found == nullptr) break;
+        const Cell* const arena = arenas_[cell / kArenaCells].load(std::memory_order_relaxed);
+        if (arena == nullptr) break;
         cells[taken++] = cell;
-        cell = found->next_free.load(std::memory_order_relaxed);
+        cell = arena[cell % kArenaCells].next_free.load(std::memory_order_relaxed);
       }
       if (taken < cells.size()) {
         if (cell == kNone && !Grow(head, cells.size() - taken)) return false;
@@ -75,10 +75,12 @@ class BasicPool {
                                           std::memory_order_release, std::memory_order_relaxed));
   }
 
+  // Whoever has a cell's number has it from a swap behind the one that added its arena (or is below
+  // a size that it has read), and sees the arena.
   Cell& At(uint32_t cell) const {
-    Cell* const found = Find(cell);
-    A::Relies(found != nullptr);
-    return *found;
+    Cell* const arena = arenas_[cell / kArenaCells].load(std::memory_order_relaxed);
+    A::Relies(arena != nullptr);
+    return arena[cell % kArenaCells];
   }
 
   // Cells that there are, free or not: numbers are below it. O(1).
@@ -93,13 +95,6 @@ class BasicPool {
 
   static uint32_t CellOf(uint64_t head) { return static_cast<uint32_t>(head); }
   static uint64_t Head(uint64_t before, uint32_t cell) { return ((before >> 32) + 1) << 32 | cell; }
-
-  Cell* Find(uint32_t cell) const {
-    // Whoever has a cell's number has it from a swap behind the one that added its arena, and sees
-    // the arena; other numbers come from a list that is changing, and need only be survived.
-    Cell* const arena = arenas_[cell / kArenaCells].load(std::memory_order_relaxed);
-    return arena == nullptr ? nullptr : &arena[cell % kArenaCells];
-  }
 
   // Adds arenas until `wanted` cells have come, unless the list is no longer what it was.
   bool Grow(uint64_t seen, size_t wanted) {

@@ -66,9 +66,10 @@ class PurgeOp final : public commit::Operation {
     queue.published_shown_.store(queue.published_next_.value());
     queue.spilled_.store(false, std::memory_order_release);
     queue.recovered_.clear();
+    StandardQueue::Freeing freeing(&queue);
     queue.VisitSlots([&](MsgId id) {
       if (queue.engine_->slab.At(id).sequence.load(std::memory_order_relaxed) < below_.value())
-        queue.TryFree(id);
+        queue.TryFree(id, &freeing);
     });
     queue.PublishCounters();
   }
@@ -95,9 +96,13 @@ absl::Status StandardQueue::Purge() {
   if (absl::Status status = CheckOpen(); !status.ok()) return status;
   if (!durable()) {
     const uint64_t below = memory_sequence_.load();
-    VisitSlots([&](MsgId id) {
-      if (engine_->slab.At(id).sequence.load(std::memory_order_relaxed) < below) TryFree(id);
-    });
+    {
+      Freeing freeing(this);
+      VisitSlots([&](MsgId id) {
+        if (engine_->slab.At(id).sequence.load(std::memory_order_relaxed) < below)
+          TryFree(id, &freeing);
+      });
+    }
     TrimLanes();
     WakeIfLimited();
     return absl::OkStatus();

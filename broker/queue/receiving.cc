@@ -89,6 +89,9 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
   const size_t wanted = static_cast<size_t>(max_messages);
   std::vector<MsgId> expired;
   absl::InlinedVector<MsgId, 16> popped(wanted);
+  const size_t expected = std::min(wanted, LaneSize());
+  taken->messages.reserve(expected);
+  taken->ids.reserve(expected);
   int64_t reserved = 0;
   int64_t ready_messages = 0;
   int64_t ready_bytes = 0;

@@ -297,7 +297,8 @@ bool StandardQueue::SendInMemory(absl::Span<Payload* const> payloads,
   // The queue may have been deleted meanwhile: either its Drop has seen these slots, or this look
   // sees the queue deleted.
   if (DeletedSinceSend()) {
-    for (MsgId id : ids) TryFree(id);
+    Freeing freeing(this);
+    for (MsgId id : ids) TryFree(id, &freeing);
   }
   return true;
 }

@@ -124,11 +124,12 @@ absl::StatusOr<bool> StandardQueue::AckSequence(commit::Turn& turn, Sequence seq
 }
 
 void StandardQueue::FreeAcked(absl::Span<const MsgId> ids) {
+  Freeing freeing(this);
   for (MsgId id : ids) {
     const Slot& slot = engine_->slab.At(id);
     if (slot.recovered && !recovered_.empty())
       recovered_.erase(slot.sequence.load(std::memory_order_relaxed));
-    TryFree(id);
+    TryFree(id, &freeing);
   }
 }
 
@@ -219,7 +220,8 @@ void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wa
   }
   std::vector<absl::Status> statuses(handles.size());
   std::vector<DeleteOp::Entry> entries;
-  uint64_t freed = 0;
+  std::optional<Freeing> freeing;
+  if (!durable()) freeing.emplace(this);
   for (size_t i = 0; i < handles.size(); ++i) {
     const absl::StatusOr<Receipt> receipt = Open(handles[i]);
     if (!receipt.ok()) {
@@ -233,7 +235,8 @@ void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wa
     const MsgId id = receipt->message;
     if (!engine_->slab.Contains(id)) continue;
     if (!durable()) {
-      if (Claim(id) && TryFree(id)) ++freed;
+      const std::optional<State> was = core::Claim(engine_->slab.At(id), id, State::kFree);
+      if (was.has_value()) freeing->Add(id, *was);
       continue;
     }
     // Whether or not this call wins the claim, it answers after the deletion is durable: an
@@ -244,8 +247,9 @@ void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wa
       entries.push_back({id, receipt->sequence, i});
     }
   }
-  if (freed > 0) {
+  if (const size_t freed = freeing.has_value() ? freeing->size() : 0; freed > 0) {
     engine_->deleted.fetch_add(freed, std::memory_order_relaxed);
+    freeing.reset();
     TrimLanes();
     WakeIfLimited();
   }
@@ -268,7 +272,8 @@ void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wa
 void StandardQueue::Expire(absl::Span<const MsgId> ids) {
   if (!durable()) {
     engine_->expired.fetch_add(ids.size(), std::memory_order_relaxed);
-    for (MsgId id : ids) TryFree(id);
+    Freeing freeing(this);
+    for (MsgId id : ids) TryFree(id, &freeing);
     return;
   }
   std::vector<DeleteOp::Entry> entries;

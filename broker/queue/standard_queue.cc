@@ -168,15 +168,30 @@ void StandardQueue::CountReady(int64_t messages, int64_t bytes) {
   if (durable()) engine_->window_bytes.fetch_add(bytes, std::memory_order_relaxed);
 }
 
-void StandardQueue::FreeSlot(MsgId id) {
-  Slot& slot = engine_->slab.At(id);
-  Payload* payload = std::exchange(slot.payload, nullptr);
+StandardQueue::Freeing::~Freeing() {
+  if (slots_.empty()) return;
+  Engine& engine = *queue_.engine_;
+  engine.resident.fetch_sub(static_cast<int64_t>(slots_.size()), std::memory_order_relaxed);
+  engine.resident_bytes.fetch_sub(bytes_, std::memory_order_relaxed);
+  if (!queue_.durable()) engine.memory_queue_bytes.fetch_sub(bytes_, std::memory_order_relaxed);
+  if (ready_ > 0) queue_.CountReady(-ready_, -ready_bytes_);
+  if (in_flight_ > 0) queue_.in_flight_.fetch_sub(in_flight_);
+  if (delayed_ > 0) queue_.delayed_in_memory_.fetch_sub(delayed_);
+  engine.slab.Free(slots_);
+}
+
+void StandardQueue::Freeing::Add(MsgId id, State was) {
+  Slot& slot = queue_.engine_->slab.At(id);
   const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
-  engine_->resident.fetch_sub(1, std::memory_order_relaxed);
-  engine_->resident_bytes.fetch_sub(bytes, std::memory_order_relaxed);
-  if (!durable()) engine_->memory_queue_bytes.fetch_sub(bytes, std::memory_order_relaxed);
-  engine_->slab.Free(absl::MakeConstSpan(&id, 1));
-  payload->Unref();
+  std::exchange(slot.payload, nullptr)->Unref();
+  slots_.push_back(id);
+  bytes_ += bytes;
+  if (was == State::kReady) {
+    ++ready_;
+    ready_bytes_ += bytes;
+  }
+  in_flight_ += was == State::kInFlight;
+  delayed_ += was == State::kDelayed;
 }
 
 bool StandardQueue::MakeReadyIfDue(MsgId id, int64_t now_ns) {
@@ -200,16 +215,10 @@ bool StandardQueue::NoteReady(MsgId id, int64_t bytes, const std::optional<core:
   return true;
 }
 
-bool StandardQueue::TryFree(MsgId id) {
-  Slot& slot = engine_->slab.At(id);
-  const std::optional<State> was = core::MakeFree(slot, id);
-  if (!was.has_value()) return false;
-  if (*was == State::kReady)
-    CountReady(-1, -int64_t{slot.payload_bytes.load(std::memory_order_relaxed)});
-  if (*was == State::kInFlight) in_flight_.fetch_sub(1);
-  if (*was == State::kDelayed) delayed_in_memory_.fetch_sub(1);
-  FreeSlot(id);
-  return true;
+bool StandardQueue::TryFree(MsgId id, Freeing* freeing) {
+  const std::optional<State> was = core::MakeFree(engine_->slab.At(id), id);
+  if (was.has_value()) freeing->Add(id, *was);
+  return was.has_value();
 }
 
 // ---- Committer ----
@@ -227,7 +236,10 @@ void StandardQueue::PublishCounters() {
 
 void StandardQueue::Drop() {
   deleted_.exchange(1);
-  VisitSlots([&](MsgId id) { TryFree(id); });
+  {
+    Freeing freeing(this);
+    VisitSlots([&](MsgId id) { TryFree(id, &freeing); });
+  }
   for (core::Lane* lane : {&ready_, &returned_}) {
     std::array<MsgId, 64> dead;
     while (lane->Pop(absl::MakeSpan(dead)) > 0) {

@@ -11,6 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "broker/base/ids.h"
 #include "broker/base/mutex.h"
 #include "broker/commit/operation.h"
@@ -160,8 +161,22 @@ class StandardQueue final : public QueueState,
   // ---- Slots: transitions and their bookkeeping ----
   void CountReady(int64_t messages, int64_t bytes);
   void CountInFlight(int64_t messages) { in_flight_.fetch_add(messages); }
-  // Gives a slot back whose word this caller moved to FREE.
-  void FreeSlot(core::MsgId id);
+  // Collects slots whose words this caller has moved to FREE, and gives them back together, with
+  // their counts, when it dies.
+  class Freeing {
+   public:
+    explicit Freeing(StandardQueue* queue) : queue_(*queue) {}
+    ~Freeing();
+    Freeing(const Freeing&) = delete;
+    Freeing& operator=(const Freeing&) = delete;
+    void Add(core::MsgId id, core::State was);
+    size_t size() const { return slots_.size(); }
+
+   private:
+    StandardQueue& queue_;
+    absl::InlinedVector<core::MsgId, 16> slots_;
+    int64_t bytes_ = 0, ready_ = 0, ready_bytes_ = 0, in_flight_ = 0, delayed_ = 0;
+  };
   // INFLIGHT|DELAYED -> READY and into a lane; false if somebody else moved the message, or its
   // deadline lies ahead. (The size of a message is read before it becomes READY: then it may be
   // gone at any time.)
@@ -169,7 +184,7 @@ class StandardQueue final : public QueueState,
   // INFLIGHT -> READY and into a lane, whatever the deadline.
   bool Release(core::MsgId id);
   bool NoteReady(core::MsgId id, int64_t bytes, const std::optional<core::MadeReady>& made);
-  bool TryFree(core::MsgId id);
+  bool TryFree(core::MsgId id, Freeing* freeing);
   // Calls visit(id) for every slot of this queue. O(slots of the broker).
   template <typename F>
   void VisitSlots(F&& visit);
