@@ -32,11 +32,10 @@ MessageId Engine::NewMessageId() {
   // bits, 2 bits of low}.
   const uint64_t high = (id_high & 0xffffffffffff0ffc) | 0x4000 | (low >> 62);
   const uint64_t tail = (low & 0x3fffffffffffffff) | 0x8000000000000000;
+  const uint64_t halves[] = {__builtin_bswap64(high), __builtin_bswap64(tail)};  // big-endian
   std::array<uint8_t, MessageId::kSize> bytes;
-  for (int i = 0; i < 8; ++i) {
-    bytes[static_cast<size_t>(i)] = static_cast<uint8_t>(high >> (56 - 8 * i));
-    bytes[static_cast<size_t>(i) + 8] = static_cast<uint8_t>(tail >> (56 - 8 * i));
-  }
+  static_assert(sizeof(halves) == MessageId::kSize);
+  std::memcpy(bytes.data(), halves, sizeof(halves));
   return MessageId(bytes);
 }
 

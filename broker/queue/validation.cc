@@ -43,18 +43,22 @@ size_t AllowedCharacter(absl::string_view text, size_t at) {
 using Bytes = int8_t __attribute__((vector_size(16)));
 constexpr size_t kBlockBytes = 4 * sizeof(Bytes);
 
-// Whether all bytes of the block are allowed ASCII characters.
+// Whether all bytes of the block are allowed ASCII characters; most often they are all printable.
 bool AllAscii(const char* block) {
-  Bytes forbidden{};
-  for (size_t at = 0; at < kBlockBytes; at += sizeof(Bytes)) {
-    Bytes bytes;
-    std::memcpy(&bytes, block + at, sizeof(bytes));
-    // Bytes beyond ASCII are negative.
-    forbidden |= (bytes < 0x20) & (bytes != '\t') & (bytes != '\n') & (bytes != '\r');
-  }
-  uint64_t halves[2];
-  std::memcpy(halves, &forbidden, sizeof(halves));
-  return (halves[0] | halves[1]) == 0;
+  Bytes unprintable{}, forbidden{};
+  Bytes bytes[kBlockBytes / sizeof(Bytes)];
+  std::memcpy(bytes, block, kBlockBytes);
+  const auto none = [](const Bytes& found) {
+    uint64_t halves[2];
+    std::memcpy(halves, &found, sizeof(halves));
+    return (halves[0] | halves[1]) == 0;
+  };
+  // Bytes beyond ASCII are negative.
+  for (const Bytes& some : bytes) unprintable |= some < 0x20;
+  if (none(unprintable)) return true;
+  for (const Bytes& some : bytes)
+    forbidden |= (some < 0x20) & (some != '\t') & (some != '\n') & (some != '\r');
+  return none(forbidden);
 }
 
 // Letters, digits, punctuation: what group and deduplication ids consist of.
