@@ -76,6 +76,10 @@ class BrokerImpl final : public Broker {
     engine_.request_reclaim = [this] { RequestReclaim(); };
     engine_.run_once = [this] { return RunOnce(); };
     engine_.find_queue = [this](absl::string_view name) { return registry_.Find(name); };
+    engine_.redefine = [this](StandardQueue* queue, const QueueAttributes& attributes,
+                              const QueueTags* tags, absl::Span<const std::string> untag) {
+      return registry_.Redefine(queue, attributes, tags, untag);
+    };
     // The storage takes half of the memory limit, the windows a quarter; the rest is for what is in
     // flight.
     engine_.window_limit_bytes = options.memory_limit_bytes / 4;

@@ -70,7 +70,7 @@ class CreateQueueOp final : public DefinitionOp {
     definition_ = EncodeDefinition(description);
     next_id_ = absl::StrCat(registry_->next_id_);
     queue_ = registry_->Make(id, std::move(description), storage::QueueCounters());
-    registry_->defined_.emplace(name_, queue_);
+    registry_->defined_.emplace(queue_->name(), queue_);
     turn.batch().Add(storage::Batch::PutDefinition{id, definition_});
     turn.batch().Add(storage::Batch::PutDefinition{kNextIdRow, next_id_});
     return absl::OkStatus();
@@ -79,14 +79,14 @@ class CreateQueueOp final : public DefinitionOp {
   void Publish() override {
     if (!created_) return;
     MutexLock lock(&registry_->mutex_);
-    registry_->queues_.emplace(name_, queue_);
+    registry_->queues_.emplace(queue_->name(), queue_);
   }
 
   const std::shared_ptr<StandardQueue>& queue() const { return queue_; }
 
  private:
   absl::Status CompareWithExisting() const {
-    const QueueDescription& existing = queue_->pending_definition();
+    const QueueDescription& existing = *queue_->pending_definition();
     std::string difference(FirstDifference(existing.attributes, attributes_));
     if (difference.empty() && !tags_.empty() && tags_ != existing.tags) difference = "tags";
     if (difference.empty()) return absl::OkStatus();
@@ -121,9 +121,9 @@ class RedefineOp final : public DefinitionOp {
     const auto it = registry_->defined_.find(queue_->name());
     if (it == registry_->defined_.end() || it->second.get() != queue_)
       return QueueDoesNotExist(queue_->name());
-    description_ = queue_->pending_definition();
+    QueueDescription description = *queue_->pending_definition();
     if (attributes_.durability.has_value() &&
-        attributes_.durability != description_.attributes.durability) {
+        attributes_.durability != description.attributes.durability) {
       return MakeError(absl::StatusCode::kInvalidArgument,
                        "Invalid value for the parameter Durability. Reason: it is fixed when the "
                        "queue is created.",
@@ -132,16 +132,17 @@ class RedefineOp final : public DefinitionOp {
                         .value = std::string(DurabilityName(*attributes_.durability)),
                         .limit = std::string(DurabilityName(queue_->durability()))});
     }
-    description_.attributes = Merge(description_.attributes, attributes_);
+    description.attributes = Merge(description.attributes, attributes_);
     if (tags_ != nullptr) {
-      for (const auto& [key, value] : *tags_) description_.tags[key] = value;
-      if (absl::Status status = ValidateTags(description_.tags); !status.ok()) return status;
+      for (const auto& [key, value] : *tags_) description.tags[key] = value;
+      if (absl::Status status = ValidateTags(description.tags); !status.ok()) return status;
     }
-    for (const std::string& key : untag_) description_.tags.erase(key);
-    if (absl::Status status = registry_->CheckRedrivePolicy(description_); !status.ok())
+    for (const std::string& key : untag_) description.tags.erase(key);
+    if (absl::Status status = registry_->CheckRedrivePolicy(description); !status.ok())
       return status;
-    description_.last_modified_at = absl::FromUnixMillis(turn.wall_ms());
-    definition_ = EncodeDefinition(description_);
+    description.last_modified_at = absl::FromUnixMillis(turn.wall_ms());
+    definition_ = EncodeDefinition(description);
+    description_ = std::make_shared<const QueueDescription>(std::move(description));
     queue_->set_pending_definition(description_);
     turn.batch().Add(storage::Batch::PutDefinition{queue_->id(), definition_});
     return absl::OkStatus();
@@ -158,7 +159,7 @@ class RedefineOp final : public DefinitionOp {
   const QueueAttributes& attributes_;
   const QueueTags* const tags_;
   const absl::Span<const std::string> untag_;
-  QueueDescription description_;
+  Definition description_;
   std::string definition_;
 };
 
@@ -192,39 +193,39 @@ class DeleteQueueOp final : public DefinitionOp {
 };
 
 absl::Status Registry::Load() {
-  absl::StatusOr<std::vector<storage::StoredQueue>> stored = engine_->store->LoadQueues();
-  if (!stored.ok()) return stored.status();
-  for (const storage::StoredQueue& row : *stored) {
-    if (row.queue == kNextIdRow) {
-      uint32_t next;
-      if (!absl::SimpleAtoi(row.definition, &next)) {
-        return MakeError(
-            absl::StatusCode::kDataLoss, "the row of the next queue id is not a number",
-            {.reason = "DataCorrupt", .field = "next queue id", .value = row.definition});
-      }
-      next_id_ = std::max(next_id_, next);
-      continue;
-    }
-    absl::StatusOr<QueueDescription> description = DecodeDefinition(row.definition);
-    if (!description.ok()) return description.status();
-    next_id_ = std::max(next_id_, row.queue.value() + 1);
-    const std::string name = description->name;
-    std::shared_ptr<StandardQueue> queue = Make(row.queue, *std::move(description), row.counters);
-    defined_.emplace(name, queue);
-    MutexLock lock(&mutex_);
-    queues_.emplace(name, std::move(queue));
-  }
+  absl::Status status =
+      engine_->store->VisitQueues([this](const storage::StoredQueue& row) { return Add(row); });
+  if (!status.ok()) return status;
   for (const auto& [name, queue] : defined_) queue->ArmNextDelay();
+  return absl::OkStatus();
+}
+
+absl::Status Registry::Add(const storage::StoredQueue& row) {
+  if (row.queue == kNextIdRow) {
+    uint32_t next;
+    if (!absl::SimpleAtoi(row.definition, &next)) {
+      return MakeError(
+          absl::StatusCode::kDataLoss, "the row of the next queue id is not a number",
+          {.reason = "DataCorrupt", .field = "next queue id", .value = row.definition});
+    }
+    next_id_ = std::max(next_id_, next);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<QueueDescription> description = DecodeDefinition(row.definition);
+  if (!description.ok()) return description.status();
+  next_id_ = std::max(next_id_, row.queue.value() + 1);
+  const std::shared_ptr<StandardQueue> queue =
+      Make(row.queue, *std::move(description), row.counters);
+  defined_.emplace(queue->name(), queue);
+  MutexLock lock(&mutex_);
+  queues_.emplace(queue->name(), queue);
   return absl::OkStatus();
 }
 
 std::shared_ptr<StandardQueue> Registry::Make(QueueId id, QueueDescription description,
                                               const storage::QueueCounters& counters) {
-  auto queue = std::make_shared<StandardQueue>(engine_, id, std::move(description), counters);
-  queue->set_redefine(
-      [this](StandardQueue* q, const QueueAttributes& attributes, const QueueTags* tags,
-             absl::Span<const std::string> untag) { return Redefine(q, attributes, tags, untag); });
-  return queue;
+  return std::make_shared<StandardQueue>(
+      engine_, id, std::make_shared<const QueueDescription>(std::move(description)), counters);
 }
 
 absl::Status Registry::CheckDurability(Durability durability) const {
@@ -312,7 +313,7 @@ absl::StatusOr<ListQueuesResult> Registry::List(const ListQueuesOptions& options
       result.next_token = absl::StrCat(kTokenPrefix, result.names.back());
       break;
     }
-    result.names.push_back(it->first);
+    result.names.emplace_back(it->first);
   }
   return result;
 }

@@ -29,6 +29,9 @@ class Registry {
   absl::StatusOr<std::shared_ptr<StandardQueue>> Create(absl::string_view name,
                                                         const QueueAttributes& attributes,
                                                         const QueueTags& tags);
+  // `tags` null: none to add.
+  absl::Status Redefine(StandardQueue* queue, const QueueAttributes& attributes,
+                        const QueueTags* tags, absl::Span<const std::string> untag);
   absl::Status Delete(absl::string_view name);
   std::shared_ptr<StandardQueue> Find(absl::string_view name) const;  // null if there is none
   absl::StatusOr<ListQueuesResult> List(const ListQueuesOptions& options) const;
@@ -40,8 +43,7 @@ class Registry {
   friend class RedefineOp;
   friend class DeleteQueueOp;
 
-  absl::Status Redefine(StandardQueue* queue, const QueueAttributes& attributes,
-                        const QueueTags* tags, absl::Span<const std::string> untag);
+  absl::Status Add(const storage::StoredQueue& row);
   std::shared_ptr<StandardQueue> Make(QueueId id, QueueDescription description,
                                       const storage::QueueCounters& counters);
   // Committer: whether the redrive policy of `definition` names a queue that can take its messages.
@@ -50,12 +52,14 @@ class Registry {
 
   Engine* const engine_;
 
+  // The keys are the names that the queues keep.
+  //
   // Committer: as the latest prepared operation leaves it.
-  absl::flat_hash_map<std::string, std::shared_ptr<StandardQueue>> defined_;
+  absl::flat_hash_map<absl::string_view, std::shared_ptr<StandardQueue>> defined_;
   uint32_t next_id_ = 1;
 
   mutable Mutex mutex_;
-  std::map<std::string, std::shared_ptr<StandardQueue>, std::less<>> queues_
+  std::map<absl::string_view, std::shared_ptr<StandardQueue>> queues_
       ABSL_GUARDED_BY(mutex_);  // durable, by name
 };
 

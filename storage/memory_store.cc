@@ -127,13 +127,15 @@ class MemoryStore : public Store {
     return result;
   }
 
-  absl::StatusOr<std::vector<StoredQueue>> LoadQueues() const override {
+  absl::Status VisitQueues(
+      const std::function<absl::Status(const StoredQueue&)>& visit) const override {
     MutexLock lock(&mutex_);
-    std::vector<StoredQueue> result;
     for (const auto& [queue, rows] : queues_) {
-      if (rows.defined) result.push_back({queue, rows.definition, rows.counters});
+      if (!rows.defined) continue;
+      absl::Status status = visit({queue, rows.definition, rows.counters});
+      if (!status.ok()) return status;
     }
-    return result;
+    return absl::OkStatus();
   }
 
   uint32_t boot() const override { return 1; }

@@ -82,7 +82,8 @@ class RocksDbStore : public Store {
   absl::StatusOr<std::vector<ExpiryRow>> ScanExpiry(QueueId queue, Batch::ExpiryKind kind,
                                                     int64_t until_ms,
                                                     size_t max_rows) const override;
-  absl::StatusOr<std::vector<StoredQueue>> LoadQueues() const override;
+  absl::Status VisitQueues(
+      const std::function<absl::Status(const StoredQueue&)>& visit) const override;
   uint32_t boot() const override { return boot_; }
   const std::string& secret() const override { return secret_; }
   const Recovery& recovery() const override { return recovery_; }
@@ -307,35 +308,33 @@ absl::StatusOr<std::vector<ExpiryRow>> RocksDbStore::ScanExpiry(QueueId queue,
   return result;
 }
 
-absl::StatusOr<std::vector<StoredQueue>> RocksDbStore::LoadQueues() const {
-  std::vector<StoredQueue> result;
-  absl::Status row_status;
-  const absl::Status status = ForEachRow(
-      db_, Handle(Family::kMeta), Key::Definition(QueueId(0)),
-      Key::Definition(QueueId(~uint32_t{0})), [&](absl::string_view key, absl::string_view value) {
-        StoredQueue queue;
-        absl::StatusOr<absl::string_view> definition = DecodeDefinition(value);
-        if (!ParseQueueRowKey(key, kDefinitionTag, &queue.queue)) {
-          row_status = CorruptError("a key of the definitions", "it has another form");
-        } else if (!definition.ok()) {
-          row_status = definition.status();
-        } else {
-          queue.definition = std::string(*definition);
-          result.push_back(std::move(queue));
-        }
-        return row_status.ok();
-      });
-  if (!status.ok()) return status;
-  if (!row_status.ok()) return row_status;
-  for (StoredQueue& queue : result) {
+absl::Status RocksDbStore::VisitQueues(
+    const std::function<absl::Status(const StoredQueue&)>& visit) const {
+  const auto read = [&](absl::string_view key, absl::string_view value) -> absl::Status {
+    StoredQueue queue;
+    if (!ParseQueueRowKey(key, kDefinitionTag, &queue.queue)) {
+      return CorruptError("a key of the definitions", "it has another form");
+    }
+    absl::StatusOr<absl::string_view> definition = DecodeDefinition(value);
+    if (!definition.ok()) return definition.status();
+    queue.definition = std::string(*definition);
     absl::StatusOr<std::optional<std::string>> row = GetMeta(Key::Counters(queue.queue));
     if (!row.ok()) return row.status();
-    if (!row->has_value()) continue;
-    absl::StatusOr<QueueCounters> counters = DecodeCounters(**row);
-    if (!counters.ok()) return CorruptRow(queue.queue, Sequence(0), counters.status());
-    queue.counters = *counters;
-  }
-  return result;
+    if (row->has_value()) {
+      absl::StatusOr<QueueCounters> counters = DecodeCounters(**row);
+      if (!counters.ok()) return CorruptRow(queue.queue, Sequence(0), counters.status());
+      queue.counters = *counters;
+    }
+    return visit(queue);
+  };
+  absl::Status visited;
+  const absl::Status status = ForEachRow(db_, Handle(Family::kMeta), Key::Definition(QueueId(0)),
+                                         Key::Definition(QueueId(~uint32_t{0})),
+                                         [&](absl::string_view key, absl::string_view value) {
+                                           visited = read(key, value);
+                                           return visited.ok();
+                                         });
+  return status.ok() ? visited : status;
 }
 
 absl::StatusOr<std::optional<std::string>> RocksDbStore::GetMeta(absl::string_view key) const {

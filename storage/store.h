@@ -2,6 +2,7 @@
 #define BARISTA_STORAGE_STORE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -233,8 +234,10 @@ class Store {
                                                             int64_t until_ms,
                                                             size_t max_rows) const = 0;
 
-  // All queues, by id. Called once, after opening.
-  virtual absl::StatusOr<std::vector<StoredQueue>> LoadQueues() const = 0;
+  // Calls `visit` with each queue, by id, until it fails; its error is the answer then. Called
+  // once, after opening.
+  virtual absl::Status VisitQueues(
+      const std::function<absl::Status(const StoredQueue&)>& visit) const = 0;
 
   // Counts the openings of this store, this one included: from 1.
   virtual uint32_t boot() const = 0;

@@ -2,8 +2,8 @@
 //
 //   lane_bench [--rounds 7] [--ids 4000000]
 //
-// Throughput of two producers and two consumers, by batches of 10 and of 1; and the tail of a single
-// pop while eight threads share the processors.
+// Throughput of two producers and two consumers, by batches of 10 and of 1; and the tail of a
+// single pop while eight threads share the processors.
 
 #include <CLI/CLI.hpp>
 #include <atomic>

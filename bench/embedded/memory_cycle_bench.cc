@@ -1,5 +1,5 @@
-// Send + receive + delete of a `memory` queue by one thread, in batches: what the engine costs where
-// nothing is written.
+// Send + receive + delete of a `memory` queue by one thread, in batches: what the engine costs
+// where nothing is written.
 //
 //   memory_cycle_bench [--rounds 5] [--messages 2000000] [--body 1024] [--batch 10]
 

@@ -61,6 +61,12 @@ struct Engine {
   // The queue of that name; null if there is none.
   std::function<std::shared_ptr<StandardQueue>(absl::string_view)> find_queue;
 
+  // Changes attributes and tags (null: none, then those to remove) of a queue. Definitions are the
+  // broker's, which sees all queues: a redrive policy names another one.
+  std::function<absl::Status(StandardQueue*, const QueueAttributes&, const QueueTags*,
+                             absl::Span<const std::string>)>
+      redefine;
+
   // Counts for BrokerStats: relaxed.
   std::atomic<uint64_t> sent{0}, received{0}, deleted{0}, expired{0}, dead_lettered{0},
       bytes_sent{0};

@@ -40,16 +40,16 @@ storage::QueueCounters StartBoot(storage::QueueCounters counters, uint32_t boot)
 
 }  // namespace
 
-StandardQueue::StandardQueue(Engine* engine, QueueId id, QueueDescription description,
+StandardQueue::StandardQueue(Engine* engine, QueueId id, Definition definition,
                              const storage::QueueCounters& counters)
     : engine_(engine),
       id_(id),
-      name_(description.name),
-      durability_(*description.attributes.durability),
+      name_(definition->name),
+      durability_(*definition->attributes.durability),
       counters_(StartBoot(counters, engine->boot)),
       first_sequence_of_boot_(counters_.next_sequence) {
-  ApplyDefinition(description);
-  pending_definition_ = std::move(description);
+  ApplyDefinition(definition);
+  pending_definition_ = std::move(definition);
   cursor_ = Sequence(counters_.low_watermark);
   published_next_ = Sequence(counters_.next_sequence);
   published_shown_.store(counters_.next_sequence);
@@ -88,8 +88,8 @@ void StandardQueue::Submit(commit::Operation* operation, Wait wait, Notification
   }
 }
 
-void StandardQueue::ApplyDefinition(const QueueDescription& definition) {
-  const QueueAttributes& a = definition.attributes;
+void StandardQueue::ApplyDefinition(Definition definition) {
+  const QueueAttributes& a = definition->attributes;
   visibility_ns_.store(absl::ToInt64Nanoseconds(*a.visibility_timeout));
   delay_ns_.store(absl::ToInt64Nanoseconds(*a.delay));
   retention_ms_.store(absl::ToInt64Milliseconds(*a.retention));
@@ -101,7 +101,7 @@ void StandardQueue::ApplyDefinition(const QueueDescription& definition) {
                                ? static_cast<uint32_t>(a.redrive_policy->max_receive_count)
                                : 0);
   MutexLock lock(&definition_mutex_);
-  definition_ = definition;
+  definition_ = std::move(definition);
   dead_letter_.reset();
 }
 
@@ -111,8 +111,8 @@ std::shared_ptr<StandardQueue> StandardQueue::DeadLetterQueue() const {
     MutexLock lock(&definition_mutex_);
     std::shared_ptr<StandardQueue> queue = dead_letter_.lock();
     if (queue != nullptr && !queue->deleted()) return queue;
-    if (!definition_.attributes.redrive_policy.has_value()) return nullptr;
-    name = definition_.attributes.redrive_policy->dead_letter_queue;
+    if (!definition_->attributes.redrive_policy.has_value()) return nullptr;
+    name = definition_->attributes.redrive_policy->dead_letter_queue;
   }
   std::shared_ptr<StandardQueue> queue = engine_->find_queue(name);
   // Created again since the policy was set, and weaker than what a move promises: as good as
@@ -128,7 +128,7 @@ absl::StatusOr<QueueDescription> StandardQueue::Describe() {
   QueueDescription description;
   {
     MutexLock lock(&definition_mutex_);
-    description = definition_;
+    description = *definition_;
   }
   description.arn = absl::StrCat(engine_->arn_prefix, name_);
   description.in_flight = std::max<int64_t>(in_flight_.load(), 0);
@@ -146,18 +146,18 @@ absl::StatusOr<QueueDescription> StandardQueue::Describe() {
 absl::Status StandardQueue::SetAttributes(const QueueAttributes& attributes) {
   if (absl::Status status = CheckOpen(); !status.ok()) return status;
   if (absl::Status status = ValidateQueueAttributes(attributes); !status.ok()) return status;
-  return redefine_(this, attributes, nullptr, {});
+  return engine_->redefine(this, attributes, nullptr, {});
 }
 
 absl::Status StandardQueue::Tag(const QueueTags& tags) {
   if (absl::Status status = CheckOpen(); !status.ok()) return status;
   if (absl::Status status = ValidateTags(tags); !status.ok()) return status;
-  return redefine_(this, {}, &tags, {});
+  return engine_->redefine(this, {}, &tags, {});
 }
 
 absl::Status StandardQueue::Untag(absl::Span<const std::string> keys) {
   if (absl::Status status = CheckOpen(); !status.ok()) return status;
-  return redefine_(this, {}, nullptr, keys);
+  return engine_->redefine(this, {}, nullptr, keys);
 }
 
 // ---- Slots ----

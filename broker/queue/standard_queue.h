@@ -28,6 +28,9 @@ namespace barista::internal {
 
 class ReceiveCall;
 
+// A queue's attributes and tags: immutable, and replaced as a whole.
+using Definition = std::shared_ptr<const QueueDescription>;
+
 // A standard queue: at least once, approximate order, many receivers at a time.
 //
 // Memory holds a window of the queue, the store holds the queue. A message in memory is a slot of
@@ -56,9 +59,9 @@ class StandardQueue final : public QueueState,
   static constexpr int64_t kWindowMessages = 64 << 10;
   static constexpr int64_t kWindowBytes = 64 << 20;
 
-  // `description` as decoded or newly made, every attribute set. A queue with messages in the store
+  // `definition` as decoded or newly made, every attribute set. A queue with messages in the store
   // starts SPILLED at its low watermark.
-  StandardQueue(Engine* engine, QueueId id, QueueDescription description,
+  StandardQueue(Engine* engine, QueueId id, Definition definition,
                 const storage::QueueCounters& counters);
   ~StandardQueue() override;
 
@@ -91,18 +94,13 @@ class StandardQueue final : public QueueState,
   // After a change of the definition: a raised limit lets parked receives go on.
   void WakeAfterRedefinition() { WakeIfLimited(); }
 
-  // Changes to the definition go through the broker, which sees all queues (a redrive policy names
-  // another one).
-  using Redefine = std::function<absl::Status(StandardQueue*, const QueueAttributes&,
-                                              const QueueTags*, absl::Span<const std::string>)>;
-  void set_redefine(Redefine redefine) { redefine_ = std::move(redefine); }
   // Committer: the definition as the latest prepared operation leaves it.
-  const QueueDescription& pending_definition() const { return pending_definition_; }
-  void set_pending_definition(QueueDescription definition) {
+  const Definition& pending_definition() const { return pending_definition_; }
+  void set_pending_definition(Definition definition) {
     pending_definition_ = std::move(definition);
   }
   // Committer: makes the definition count.
-  void ApplyDefinition(const QueueDescription& definition);
+  void ApplyDefinition(Definition definition);
   // Committer: later operations of the batch find the queue gone.
   void PrepareDrop() { dropped_ = true; }
   // Committer: the queue is gone; frees what it holds. EndReceives follows outside the turn.
@@ -280,11 +278,10 @@ class StandardQueue final : public QueueState,
   std::atomic<BodyCharset> body_charset_{BodyCharset::kText};
   std::atomic<uint32_t> max_receive_count_{0};  // 0: no redrive policy
   mutable Mutex definition_mutex_;
-  QueueDescription definition_ ABSL_GUARDED_BY(definition_mutex_);
+  Definition definition_ ABSL_GUARDED_BY(definition_mutex_);
   // The queue that the redrive policy names, looked up when needed: it may be deleted and created
   // again.
   mutable std::weak_ptr<StandardQueue> dead_letter_ ABSL_GUARDED_BY(definition_mutex_);
-  Redefine redefine_;
 
   core::Lane ready_{&engine_->lane_segments};
   core::Lane returned_{&engine_->lane_segments};
@@ -310,7 +307,7 @@ class StandardQueue final : public QueueState,
   uint64_t page_epoch_ = 0;  // a page read in an earlier epoch is out of date
   absl::flat_hash_map<uint64_t, core::MsgId>
       recovered_;  // messages of earlier boots that are in memory, by sequence
-  QueueDescription pending_definition_;
+  Definition pending_definition_;
   bool dropped_ = false;
   bool releasing_ = false;  // an unpublished operation of this turn has taken the due delayed rows
   int unpublished_purges_ = 0;  // the store still shows what these purge

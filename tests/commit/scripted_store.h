@@ -63,8 +63,9 @@ class ScriptedStore : public storage::Store {
                                                              size_t n) const override {
     return inner_->ScanExpiry(q, kind, until, n);
   }
-  absl::StatusOr<std::vector<storage::StoredQueue>> LoadQueues() const override {
-    return inner_->LoadQueues();
+  absl::Status VisitQueues(
+      const std::function<absl::Status(const storage::StoredQueue&)>& visit) const override {
+    return inner_->VisitQueues(visit);
   }
   uint32_t boot() const override { return boot_; }
   const std::string& secret() const override { return inner_->secret(); }

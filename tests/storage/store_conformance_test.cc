@@ -94,7 +94,7 @@ TEST_P(StoreTest, NewStoreIsEmpty) {
   EXPECT_THAT(Records(kQueue), IsEmpty());
   EXPECT_EQ(FirstLive(kQueue, 0), std::nullopt);
   EXPECT_EQ(store().FirstDelayed(QueueId(kQueue)).value(), std::nullopt);
-  EXPECT_THAT(store().LoadQueues().value(), IsEmpty());
+  EXPECT_THAT(QueuesOf(store()).value(), IsEmpty());
   EXPECT_EQ(store().boot(), 1u);
   EXPECT_EQ(store().secret().size(), 16u);
   EXPECT_EQ(store().recovery().last_commit, 0u);
@@ -339,7 +339,7 @@ TEST_P(StoreTest, QueuesAreLoadedWithDefinitionAndCounters) {
   builder_.DropQueue(3).PutDefinition(2, "two, changed");
   Write();
   Reopen();
-  absl::StatusOr<std::vector<StoredQueue>> queues = store().LoadQueues();
+  absl::StatusOr<std::vector<StoredQueue>> queues = QueuesOf(store());
   ASSERT_TRUE(queues.ok()) << queues.status();
   ASSERT_EQ(queues->size(), 2u);
   EXPECT_EQ((*queues)[0].queue, QueueId(1));
@@ -408,7 +408,7 @@ TEST_P(StoreTest, DropQueueRemovesEverythingOfIt) {
   Reopen();
   EXPECT_THAT(Sequences(kQueue), IsEmpty());
   EXPECT_THAT(Sequences(kQueue + 1), ElementsAre(1, 2));
-  EXPECT_THAT(store().LoadQueues().value(), IsEmpty());
+  EXPECT_THAT(QueuesOf(store()).value(), IsEmpty());
   EXPECT_EQ(store().FirstDelayed(QueueId(kQueue)).value(), std::nullopt);
 }
 

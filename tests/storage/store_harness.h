@@ -64,6 +64,16 @@ class StoreHarness {
   std::unique_ptr<Store> store_;
 };
 
+inline absl::StatusOr<std::vector<StoredQueue>> QueuesOf(const Store& store) {
+  std::vector<StoredQueue> queues;
+  absl::Status status = store.VisitQueues([&](const StoredQueue& queue) {
+    queues.push_back(queue);
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return status;
+  return queues;
+}
+
 }  // namespace barista::storage
 
 #endif  // BARISTA_TESTS_STORAGE_STORE_HARNESS_H_

@@ -178,7 +178,7 @@ class RandomRun {
       CompareRows(QueueId(id), queue);
       if (!queue.definition.empty()) ++defined;
     }
-    absl::StatusOr<std::vector<StoredQueue>> queues = harness_.store().LoadQueues();
+    absl::StatusOr<std::vector<StoredQueue>> queues = QueuesOf(harness_.store());
     ASSERT_TRUE(queues.ok()) << queues.status();
     ASSERT_EQ(queues->size(), defined);
     for (const StoredQueue& stored : *queues) {
