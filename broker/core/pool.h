@@ -34,7 +34,7 @@ class BasicPool {
   BasicPool& operator=(const BasicPool&) = delete;
 
   // Fills `cells` with numbers of cells that belong to the caller until it frees them. False, and
-  // nothing taken, if there are kArenaCells * kMaxArenas cells already.
+  // nothing taken, if there are kArenaCells * kMaxArenas cells already, or the pool is closed.
   bool Allocate(absl::Span<uint32_t> cells) {
     for (;;) {
       // free_: {tag:32 | cell:32}, written by Allocate, Free and Grow (swaps only), read by them.
@@ -44,6 +44,7 @@ class BasicPool {
       // not taken for the same.
       uint64_t head = free_.load(std::memory_order_acquire);
       uint32_t cell = CellOf(head);
+      if (cell == kClosed) return false;
       size_t taken = 0;
       while (taken < cells.size() && cell != kNone) {
         // The list may be changing under us. Then what is read here is the number of some cell, at
@@ -62,17 +63,30 @@ class BasicPool {
     }
   }
 
-  void Free(absl::Span<const uint32_t> cells) {
-    if (cells.empty()) return;
+  // False, and the cells are not taken back, if the pool is closed.
+  bool Free(absl::Span<const uint32_t> cells) {
+    if (cells.empty()) return true;
     for (size_t i = 0; i + 1 < cells.size(); ++i) {
       At(cells[i]).next_free.store(cells[i + 1], std::memory_order_relaxed);
     }
     Cell& last = At(cells.back());
     uint64_t head = free_.load(std::memory_order_relaxed);
     do {
+      if (CellOf(head) == kClosed) return false;
       last.next_free.store(CellOf(head), std::memory_order_relaxed);
     } while (!free_.compare_exchange_weak(head, Head(head, cells.front()),
                                           std::memory_order_release, std::memory_order_relaxed));
+    return true;
+  }
+
+  // From now on nothing is allocated or taken back; how many cells were free. Once. O(free cells).
+  size_t Close() {
+    size_t free = 0;
+    for (uint32_t cell = CellOf(free_.exchange(kClosed, std::memory_order_acquire)); cell != kNone;
+         ++free) {
+      cell = At(cell).next_free.load(std::memory_order_relaxed);
+    }
+    return free;
   }
 
   // Whoever has a cell's number has it from a swap behind the one that added its arena (or is below
@@ -91,7 +105,8 @@ class BasicPool {
   using Atomic = typename A::template Atomic<T>;
 
   static constexpr uint32_t kNone = ~0u;
-  static_assert(uint64_t{kArenaCells} * kMaxArenas <= kNone);
+  static constexpr uint32_t kClosed = ~0u - 1;
+  static_assert(uint64_t{kArenaCells} * kMaxArenas <= kClosed);
 
   static uint32_t CellOf(uint64_t head) { return static_cast<uint32_t>(head); }
   static uint64_t Head(uint64_t before, uint32_t cell) { return ((before >> 32) + 1) << 32 | cell; }

@@ -23,6 +23,7 @@ Engine::~Engine() {
   for (uint32_t i = 0; i < slab.size(); ++i) {
     if (Payload* payload = slab.At(i).payload; payload != nullptr) payload->Unref();
   }
+  payloads->Orphan();
 }
 
 MessageId Engine::NewMessageId() {

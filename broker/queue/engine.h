@@ -15,6 +15,7 @@
 #include "broker/core/lane.h"
 #include "broker/core/slab.h"
 #include "broker/core/timer.h"
+#include "broker/queue/payload_pool.h"
 #include "storage/store.h"
 
 namespace barista::internal {
@@ -34,6 +35,7 @@ struct Engine {
   commit::CommitLog* log = nullptr;
   core::Timer* timer = nullptr;
   core::Slab slab;
+  PayloadPool* const payloads = new PayloadPool;  // orphaned by the destructor: messages outlive us
   core::Lane::Pool lane_segments;
 
   SipKey receipt_key;

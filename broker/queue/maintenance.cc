@@ -344,7 +344,7 @@ absl::StatusOr<std::vector<PeekedMessage>> StandardQueue::Peek(const PeekOptions
         show(slot, word, &message);
       }
     }
-    Payload* payload = Payload::Copy(scanned.record);
+    Payload* payload = Payload::Copy(engine_->payloads, scanned.record);
     message.receive_count += static_cast<int>(BaseReceives(*payload));
     Fill(payload, &message);
     messages.push_back(std::move(message));
@@ -357,7 +357,7 @@ absl::StatusOr<std::vector<PeekedMessage>> StandardQueue::Peek(const PeekOptions
       PeekedMessage message;
       message.state = MessageState::kDelayed;
       message.visible_at = absl::FromUnixMillis(row.due_ms);
-      Fill(Payload::Copy(row.record), &message);
+      Fill(Payload::Copy(engine_->payloads, row.record), &message);
       messages.push_back(std::move(message));
     }
   }

@@ -39,8 +39,9 @@ std::vector<StandardQueue::Arrival> StandardQueue::ToArrivals(const storage::Pag
   std::vector<Arrival> arrivals;
   arrivals.reserve(page.messages.size());
   for (const storage::ScannedMessage& message : page.messages) {
-    arrivals.push_back({message.ref.sequence, Payload::Copy(message.record), message.ref,
-                        message.lease, message.ref.sequence.value() < first_sequence_of_boot_});
+    arrivals.push_back({message.ref.sequence, Payload::Copy(engine_->payloads, message.record),
+                        message.ref, message.lease,
+                        message.ref.sequence.value() < first_sequence_of_boot_});
   }
   return arrivals;
 }
@@ -167,7 +168,7 @@ class ReleaseDelayedOp final : public commit::Operation {
       const storage::DelayedRow& row = (*rows)[i];
       StandardQueue::Arrival& arrival = arrivals_[i];
       arrival.sequence = Sequence(queue.counters_.next_sequence++);
-      arrival.payload = Payload::Copy(row.record);
+      arrival.payload = Payload::Copy(queue.engine_->payloads, row.record);
       turn.batch().Add(Batch::DeleteDelayed{queue.id_, row.due_ms, row.id});
       turn.batch().Add(
           Batch::Append{queue.id_, arrival.sequence, arrival.payload->record(), &arrival.ref});

@@ -10,26 +10,34 @@
 #include <new>
 
 #include "absl/strings/string_view.h"
+#include "broker/queue/payload_pool.h"
 #include "storage/message_record.h"
 
 namespace barista::internal {
 
 // The encoded record of one message in memory, reference-counted: shared by the slot that keeps it,
 // the batch that stores it and the received messages that show it. Immutable after Create, so
-// readers need no lock.
+// readers need no lock. `pool` may be null.
 class Payload {
  public:
   // Room for `bytes` with one reference, to be filled by the caller.
-  static Payload* Create(size_t bytes) {
-    return new (std::malloc(sizeof(Payload) + bytes)) Payload(bytes);
+  static Payload* Create(PayloadPool* pool, size_t bytes) {
+    const size_t all = sizeof(Payload) + bytes;
+    PayloadPool::Place place;
+    void* memory = pool == nullptr ? nullptr : pool->Allocate(all, &place);
+    if (memory == nullptr) {
+      pool = nullptr;
+      memory = std::malloc(all);
+    }
+    return new (memory) Payload(bytes, pool, place);
   }
-  static Payload* Copy(absl::string_view record) {
-    Payload* payload = Create(record.size());
+  static Payload* Copy(PayloadPool* pool, absl::string_view record) {
+    Payload* payload = Create(pool, record.size());
     std::memcpy(payload->data(), record.data(), record.size());
     return payload;
   }
-  static Payload* Encode(const storage::MessageRecord& record) {
-    Payload* payload = Create(storage::EncodedBytes(record));
+  static Payload* Encode(PayloadPool* pool, const storage::MessageRecord& record) {
+    Payload* payload = Create(pool, storage::EncodedBytes(record));
     storage::Encode(record, payload->data());
     return payload;
   }
@@ -38,8 +46,13 @@ class Payload {
   // others released before theirs.
   void Ref() { references_.fetch_add(1, std::memory_order_relaxed); }
   void Unref() {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      this->~Payload();
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    PayloadPool* const pool = pool_;
+    const PayloadPool::Place place = place_;
+    this->~Payload();
+    if (pool != nullptr) {
+      pool->Free(place);
+    } else {
       std::free(this);
     }
   }
@@ -70,11 +83,14 @@ class Payload {
     std::memcpy(&value, record().data() + offset, sizeof(value));
     return value;
   }
-  explicit Payload(size_t bytes) : bytes_(static_cast<uint32_t>(bytes)) {}
+  Payload(size_t bytes, PayloadPool* pool, PayloadPool::Place place)
+      : bytes_(static_cast<uint32_t>(bytes)), place_(place), pool_(pool) {}
   ~Payload() = default;
 
   std::atomic<uint32_t> references_{1};
   const uint32_t bytes_;
+  const PayloadPool::Place place_;
+  PayloadPool* const pool_;  // null: malloc's
 };
 
 }  // namespace barista::internal

@@ -346,7 +346,7 @@ absl::Status ReceiveOp::Prepare(commit::Turn& turn) {
     record->first_receive_ms = first_receive_ms;
     Move& move = moves_.emplace_back();
     move.id = id;
-    move.arrival.payload = Payload::Encode(*record);
+    move.arrival.payload = Payload::Encode(queue.engine_->payloads, *record);
     move.arrival.lease.first_receive_ms = first_receive_ms;
   }
   if (target != nullptr && !moves_.empty()) {

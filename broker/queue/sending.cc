@@ -176,7 +176,7 @@ void StandardQueue::SendBatch(absl::Span<const OutgoingMessage> messages, Wait w
     }
     const int64_t delay_ns =
         message.delay.has_value() ? absl::ToInt64Nanoseconds(*message.delay) : queue_delay_ns;
-    Payload* payload = Payload::Encode(record);
+    Payload* payload = Payload::Encode(engine_->payloads, record);
     bytes += payload->bytes();
     entries.push_back({payload, delay_ns, results.size(), Sequence(0), {}});
     results.push_back(SendResult{record.message_id, std::nullopt});
@@ -189,6 +189,8 @@ void StandardQueue::SendBatch(absl::Span<const OutgoingMessage> messages, Wait w
   if (!durable()) {
     absl::InlinedVector<Payload*, 16> payloads;
     absl::InlinedVector<int64_t, 16> due_ns;
+    payloads.reserve(entries.size());
+    due_ns.reserve(entries.size());
     for (SendOp::Entry& entry : entries) {
       payloads.push_back(entry.payload);
       due_ns.push_back(entry.delay_ns == 0 ? 0 : engine_->MonoNs() + entry.delay_ns);
@@ -258,6 +260,7 @@ bool StandardQueue::SendInMemory(absl::Span<Payload* const> payloads,
   absl::InlinedVector<MsgId, 16> ids(payloads.size());
   if (!engine_->slab.Allocate(absl::MakeSpan(ids))) return false;
   absl::InlinedVector<MsgId, 16> ready;
+  ready.reserve(payloads.size());
   const uint64_t first = memory_sequence_.fetch_add(payloads.size(), std::memory_order_relaxed);
   int64_t total_bytes = 0;
   int64_t ready_bytes = 0;

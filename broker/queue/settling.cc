@@ -124,7 +124,7 @@ absl::StatusOr<bool> StandardQueue::AckSequence(commit::Turn& turn, Sequence seq
 }
 
 void StandardQueue::FreeAcked(absl::Span<const MsgId> ids) {
-  Freeing freeing(this);
+  Freeing freeing(this, ids.size());
   for (MsgId id : ids) {
     const Slot& slot = engine_->slab.At(id);
     if (slot.recovered && !recovered_.empty())
@@ -221,7 +221,7 @@ void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wa
   std::vector<absl::Status> statuses(handles.size());
   std::vector<DeleteOp::Entry> entries;
   std::optional<Freeing> freeing;
-  if (!durable()) freeing.emplace(this);
+  if (!durable()) freeing.emplace(this, handles.size());
   for (size_t i = 0; i < handles.size(); ++i) {
     const absl::StatusOr<Receipt> receipt = Open(handles[i]);
     if (!receipt.ok()) {

@@ -163,7 +163,9 @@ class StandardQueue final : public QueueState,
   // their counts, when it dies.
   class Freeing {
    public:
-    explicit Freeing(StandardQueue* queue) : queue_(*queue) {}
+    explicit Freeing(StandardQueue* queue, size_t expected = 0) : queue_(*queue) {
+      slots_.reserve(expected);
+    }
     ~Freeing();
     Freeing(const Freeing&) = delete;
     Freeing& operator=(const Freeing&) = delete;

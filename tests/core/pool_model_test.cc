@@ -77,6 +77,23 @@ const std::vector<model::NamedCase>& Cases() {
            Check(f->pool.size() == cells, "a cell is lost");
          });
        }},
+      {"a cell given back against the end of the pool",
+       [](Case& c) {
+         auto f = Make<2>(2);
+         const std::vector<uint32_t> cells = f->Take(2);
+         auto taken_back = std::make_shared<int>(0);
+         auto free = std::make_shared<size_t>(0);
+         c.Thread([=] {
+           *taken_back += f->pool.Free(absl::MakeConstSpan(cells).subspan(0, 1));
+           *taken_back += f->pool.Free(absl::MakeConstSpan(cells).subspan(1, 1));
+         });
+         c.Thread([=] { *free = f->pool.Close(); });
+         c.Finally([=] {
+           Check(*free == static_cast<size_t>(*taken_back), "a cell counted by both or by none");
+           uint32_t cell;
+           Check(!f->pool.Allocate(absl::MakeSpan(&cell, 1)), "a closed pool gives cells away");
+         });
+       }},
       {"growth against growth",
        [](Case& c) {
          auto f = Make<1>(0);
