@@ -32,7 +32,8 @@ if [[ -z $build ]]; then
   build=$root/build/release
   cmake --preset release -S "$root" >&2
   cmake --build "$build" --target \
-    barista cycle_bench open_bench backlog_bench send_bench api_style_bench floor_bench barista_load >&2
+    barista cycle_bench open_bench backlog_bench send_bench api_style_bench floor_bench barista_load lane_bench memory_cycle_bench \
+    idle_bench >&2
 fi
 bin=$build/bin
 if awk -v limit="$(nproc)" '{ exit !($1 > limit / 2) }' /proc/loadavg; then
@@ -58,6 +59,9 @@ measure() {
   esac
 }
 
+measure "$bin/lane_bench" --rounds "$rounds"
+measure "$bin/memory_cycle_bench" --rounds "$rounds"
+measure "$bin/idle_bench" --rounds "$deep_rounds"
 measure "$bin/cycle_bench" --rounds "$rounds" --seconds "$seconds"
 measure "$bin/cycle_bench" --rounds "$rounds" --seconds "$seconds" --send-batch 10
 measure "$bin/send_bench" --rounds "$rounds" --seconds "$seconds" --barista "$bin/barista"
