@@ -261,8 +261,9 @@ class BrokerImpl final : public Broker {
         if (next_ns == core::kNever) {
           timer_cv_.Wait(&work_mutex_);
         } else {
+          const int64_t until_ns = core::Timer::EndOfTick(next_ns);
           timer_cv_.WaitFor(&work_mutex_,
-                            absl::Nanoseconds(std::max<int64_t>(next_ns - engine_.MonoNs(), 0)));
+                            absl::Nanoseconds(std::max<int64_t>(until_ns - engine_.MonoNs(), 0)));
         }
       }
       timer_woken_ = false;
@@ -312,7 +313,8 @@ class BrokerImpl final : public Broker {
 
   std::unique_ptr<storage::Store> store_;
   Engine engine_;
-  core::Timer timer_;
+  // (Mutable: NextDeadline sorts in what was armed.)
+  mutable core::Timer timer_;
   Registry registry_;
   commit::CommitLog log_;
   RecoveryReport recovery_;

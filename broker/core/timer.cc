@@ -5,68 +5,73 @@
 
 namespace barista::core {
 
-void Timer::Arm(int64_t deadline_ns, std::unique_ptr<TimerNode> node) {
-  bool earlier;
-  {
-    MutexLock lock(&mutex_);
-    earlier = heap_.empty() || deadline_ns < heap_.front().deadline_ns;
-    heap_.push_back({deadline_ns, std::move(node)});
-    std::push_heap(heap_.begin(), heap_.end(), Later());
-    if (heap_.size() >= sweep_at_) earlier = true;  // The owner's next RunDue sweeps.
+Timer::~Timer() {
+  for (TimerNode* node = intake_.Drain(); node != nullptr;) {
+    delete std::exchange(node, node->next_in_intake);
   }
-  if (earlier && on_earlier_) on_earlier_();
+}
+
+void Timer::Arm(int64_t deadline_ns, std::unique_ptr<TimerNode> node) {
+  node->deadline_ns_ = deadline_ns;
+  const size_t size = size_.fetch_add(1, std::memory_order_relaxed) + 1;
+  // A sweep is due as soon as it is wanted.
+  const bool sweep = size >= sweep_at_.load(std::memory_order_relaxed);
+  const int64_t needed_ns = sweep ? intake_.kAwake : deadline_ns;
+  if (intake_.Push(node.release(), needed_ns) && on_earlier_) on_earlier_();
+}
+
+void Timer::Add(TimerNode* first) {
+  while (first != nullptr) {
+    std::unique_ptr<TimerNode> node(std::exchange(first, first->next_in_intake));
+    const int64_t deadline_ns = node->deadline_ns_;
+    wheel_.Add(std::move(node), deadline_ns);
+  }
 }
 
 bool Timer::RunDue(int64_t now_ns) {
-  Sweep();
-  bool any = false;
-  std::vector<Entry> due;
-  for (;;) {
-    {
-      MutexLock lock(&mutex_);
-      while (!heap_.empty() && heap_.front().deadline_ns <= now_ns && due.size() < 256) {
-        std::pop_heap(heap_.begin(), heap_.end(), Later());
-        due.push_back(std::move(heap_.back()));
-        heap_.pop_back();
-      }
-    }
-    if (due.empty()) return any;
-    any = true;
-    for (Entry& entry : due) {
-      entry.deadline_ns = entry.node->Fire(now_ns);
-    }
-    MutexLock lock(&mutex_);
-    for (Entry& entry : due) {
-      if (entry.deadline_ns == kNever) continue;
-      // A node that asks for a time that has passed is fired in the next call: RunDue always ends.
-      entry.deadline_ns = std::max(entry.deadline_ns, now_ns + 1);
-      heap_.push_back(std::move(entry));
-      std::push_heap(heap_.begin(), heap_.end(), Later());
-    }
-    due.clear();
+  TimerList due;
+  TimerList dead;
+  bool sweep;
+  {
+    MutexLock lock(&owner_mutex_);
+    intake_.Awake();
+    Add(intake_.Drain());
+    sweep = size() >= sweep_at_.load(std::memory_order_relaxed);
+    if (sweep) dead.Append(wheel_.TakeDead());
+    due.Append(wheel_.TakeDue(now_ns));
   }
+  const bool any = !due.empty();
+  size_t gone = 0;
+  while (dead.PopFront() != nullptr) ++gone;
+  TimerList again;
+  while (std::unique_ptr<TimerNode> node = due.PopFront()) {
+    const int64_t next_ns = node->Fire(now_ns);
+    if (next_ns == kNever) {
+      ++gone;
+    } else {
+      node->deadline_ns_ = std::max(next_ns, now_ns + 1);
+      again.Append(std::move(node));
+    }
+  }
+  const size_t left = size_.fetch_sub(gone, std::memory_order_relaxed) - gone;
+  MutexLock lock(&owner_mutex_);
+  while (std::unique_ptr<TimerNode> node = again.PopFront()) {
+    const int64_t deadline_ns = node->deadline_ns_;
+    wheel_.Add(std::move(node), deadline_ns);
+  }
+  // Twice the living, once they are known; and again when most have gone by themselves. So each
+  // sweep follows at least half as many Arms as it looks at nodes.
+  if (sweep || left < sweep_at_.load(std::memory_order_relaxed) / 4) {
+    sweep_at_.store(std::max(kMinSweep, left * 2), std::memory_order_relaxed);
+  }
+  return any;
 }
 
-void Timer::Sweep() {
-  std::vector<Entry> dead;  // Destroyed after the lock is released.
-  MutexLock lock(&mutex_);
-  if (heap_.size() < sweep_at_) return;
-  auto alive =
-      std::partition(heap_.begin(), heap_.end(), [](const Entry& e) { return !e.node->Dead(); });
-  dead.assign(std::make_move_iterator(alive), std::make_move_iterator(heap_.end()));
-  heap_.erase(alive, heap_.end());
-  std::make_heap(heap_.begin(), heap_.end(), Later());
-  sweep_at_ = std::max(kMinSweep, heap_.size() * 2);
-}
-
-int64_t Timer::NextDeadline() const {
-  MutexLock lock(&mutex_);
-  return heap_.empty() ? kNever : heap_.front().deadline_ns;
-}
-
-size_t Timer::size() const {
-  MutexLock lock(&mutex_);
-  return heap_.size();
+int64_t Timer::NextDeadline() {
+  MutexLock lock(&owner_mutex_);
+  Add(intake_.Drain());
+  Add(intake_.Sleep(wheel_.First()));
+  return wheel_.First();
 }
 
 }  // namespace barista::core
