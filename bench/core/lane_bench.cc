@@ -5,7 +5,11 @@
 // Throughput of two producers and two consumers, by batches of 10 and of 1; and the tail of a
 // single pop while eight threads share the processors.
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -31,6 +35,15 @@ struct LaneWithPool : Lane::Pool, Lane {
   LaneWithPool() : Lane(static_cast<Lane::Pool*>(this)) {}
 };
 
+// Spreads the threads evenly: left alone, the scheduler may put all producers on one processor and
+// all consumers on the other for a whole run, or not.
+void PinTo(size_t thread) {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(thread % std::max(1u, std::thread::hardware_concurrency()), &cpus);
+  pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+}
+
 // Lets others run when there is nothing to do: on few processors a spinner steals from the thread
 // that it waits for.
 class Backoff {
@@ -53,7 +66,8 @@ struct Shape {
   int consumers;
   size_t batch;
   uint64_t ids;  // in all
-  bool timed;    // each pop
+  bool timed;    // each pop that finds something
+  bool pinned;   // spread evenly over the processors
 };
 
 struct Result {
@@ -75,6 +89,7 @@ Result Run(const Shape& shape) {
   const uint64_t total = each * static_cast<uint64_t>(shape.producers);
   for (int p = 0; p < shape.producers; ++p) {
     threads.emplace_back([&, p] {
+      if (shape.pinned) PinTo(static_cast<size_t>(p));
       std::vector<MsgId> ids(shape.batch);
       Backoff backoff;
       while (!go.load(std::memory_order_acquire)) backoff.Wait();
@@ -96,6 +111,7 @@ Result Run(const Shape& shape) {
   }
   for (int c = 0; c < shape.consumers; ++c) {
     threads.emplace_back([&, c] {
+      if (shape.pinned) PinTo(static_cast<size_t>(c));
       std::vector<MsgId> ids(shape.batch);
       Histogram& histogram = histograms[static_cast<size_t>(c)];
       Backoff backoff;
@@ -104,7 +120,7 @@ Result Run(const Shape& shape) {
       for (;;) {
         const auto begin = shape.timed ? SteadyClock::now() : SteadyClock::time_point();
         const size_t n = lane.Pop(absl::MakeSpan(ids));
-        if (shape.timed) {
+        if (shape.timed && n > 0) {
           histogram.Record(static_cast<uint64_t>((SteadyClock::now() - begin).count()));
         }
         unreported += n;
@@ -132,7 +148,7 @@ Result Run(const Shape& shape) {
 }
 
 bool Throughput(int rounds, uint64_t ids, size_t batch, double reach) {
-  const Shape shape{2, 2, batch, ids, false};
+  const Shape shape{2, 2, batch, ids, false, false};
   Sample ours, floor;
   Promise promise;
   for (int round = 0; round < rounds; ++round) {
@@ -150,7 +166,7 @@ bool Throughput(int rounds, uint64_t ids, size_t batch, double reach) {
 }
 
 bool Tail(int rounds, uint64_t ids) {
-  const Shape shape{4, 4, 1, ids, true};
+  const Shape shape{4, 4, 1, ids, true, true};
   Sample ours, floor;
   Promise promise;
   for (int round = 0; round < rounds; ++round) {

@@ -52,7 +52,7 @@ struct LaneSegment {
   static constexpr uint32_t kClosed = ~0u - 1;  // was the last one when it was drained
 };
 
-template <typename A = StdAtomics, uint32_t kIds = 64,
+template <typename A = StdAtomics, uint32_t kIds = 128,
           typename SegmentPool = BasicPool<LaneSegment<A, kIds>, 256, 1 << 14, A>>
 class BasicLane {
  public:

@@ -25,6 +25,7 @@ void Timer::Add(TimerNode* first) {
     std::unique_ptr<TimerNode> node(std::exchange(first, first->next_in_intake));
     const int64_t deadline_ns = node->deadline_ns_;
     wheel_.Add(std::move(node), deadline_ns);
+    ++kept_;
   }
 }
 
@@ -39,6 +40,7 @@ bool Timer::RunDue(int64_t now_ns) {
     sweep = size() >= sweep_at_.load(std::memory_order_relaxed);
     if (sweep) dead.Append(wheel_.TakeDead());
     due.Append(wheel_.TakeDue(now_ns));
+    kept_ -= dead.size() + due.size();
   }
   const bool any = !due.empty();
   size_t gone = 0;
@@ -53,16 +55,18 @@ bool Timer::RunDue(int64_t now_ns) {
       again.Append(std::move(node));
     }
   }
-  const size_t left = size_.fetch_sub(gone, std::memory_order_relaxed) - gone;
+  size_.fetch_sub(gone, std::memory_order_relaxed);
   MutexLock lock(&owner_mutex_);
+  kept_ += again.size();
   while (std::unique_ptr<TimerNode> node = again.PopFront()) {
     const int64_t deadline_ns = node->deadline_ns_;
     wheel_.Add(std::move(node), deadline_ns);
   }
   // Twice the living, once they are known; and again when most have gone by themselves. So each
-  // sweep follows at least half as many Arms as it looks at nodes.
-  if (sweep || left < sweep_at_.load(std::memory_order_relaxed) / 4) {
-    sweep_at_.store(std::max(kMinSweep, left * 2), std::memory_order_relaxed);
+  // sweep follows at least half as many Arms as it looks at nodes. (What was armed meanwhile does
+  // not count: it may be dead already.)
+  if (sweep || kept_ < sweep_at_.load(std::memory_order_relaxed) / 4) {
+    sweep_at_.store(std::max(kMinSweep, kept_ * 2), std::memory_order_relaxed);
   }
   return any;
 }

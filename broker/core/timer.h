@@ -83,6 +83,7 @@ class Timer {
   // those who arm write.)
   alignas(64) Mutex owner_mutex_;
   TimerWheel wheel_ ABSL_GUARDED_BY(owner_mutex_);
+  size_t kept_ ABSL_GUARDED_BY(owner_mutex_) = 0;  // nodes of the wheel
 };
 
 }  // namespace barista::core
