@@ -59,7 +59,7 @@ class BrokerImpl final : public Broker {
  public:
   BrokerImpl(const BrokerOptions& options, std::unique_ptr<storage::Store> store)
       : store_(std::move(store)),
-        timer_([this] { WakeTimer(); }),
+        timer_(options.manual ? std::function<void()>() : [this] { WakeTimer(); }),
         registry_(&engine_),
         log_(LogOptions(options)) {
     engine_.options = options;

@@ -16,8 +16,8 @@
 
 namespace barista::core {
 
-// Fires nodes at their deadlines, never early. Thread-safe: Arm from any thread, lock-free; RunDue
-// and NextDeadline by its owner:
+// Fires nodes at their deadlines, never early. Thread-safe: Arm from any thread, without a lock;
+// RunDue and NextDeadline by its owner:
 //
 //   for (;;) {
 //     timer.RunDue(now);
@@ -26,14 +26,16 @@ namespace barista::core {
 //
 // (Where nobody sleeps, several threads may take turns as the owner.) Cancelling costs nothing: a
 // node whose business is done says Dead() and is thrown out when such nodes outnumber the living.
-// Costs are those of the wheel; a sweep is O(1) per Arm since the last.
+// Costs are those of the wheel; a sweep is O(1) per Arm since the last. Threads that arm faster
+// than the owner can sweep are held back a little at each Arm: nodes do not pile up.
 class Timer {
  public:
   static constexpr int64_t kTickNs = TimerWheel::kTickNs;
 
   // `on_earlier` is called by Arm, without a lock held, when the owner sleeps for too long: past
   // the node's deadline, or with too many nodes around. Between a RunDue and the next NextDeadline
-  // the owner is awake and need not be told; before its first call it sleeps for ever.
+  // the owner is awake and need not be told; before its first call it sleeps for ever. Empty:
+  // nobody sleeps, the owner runs when it likes, and nobody is held back.
   explicit Timer(std::function<void()> on_earlier) : on_earlier_(std::move(on_earlier)) {}
   ~Timer();
   Timer(const Timer&) = delete;
@@ -67,9 +69,17 @@ class Timer {
 
  private:
   static constexpr size_t kMinSweep = 4096;
+  // Yields of an Arm that finds twice as many nodes as the owner should have swept: tens of
+  // microseconds, while the owner needs less than one for a node. It does not wait for the owner,
+  // who may wait for this thread (in a callback).
+  static constexpr int kHoldBackYields = 64;
 
+  void HoldBack() const;
   // Takes over a list of the intake's.
   void Add(TimerNode* first) ABSL_EXCLUSIVE_LOCKS_REQUIRED(owner_mutex_);
+
+  // How deep this thread is in RunDue: what nodes arm when they fire is not held back.
+  static thread_local int run_depth_;
 
   const std::function<void()> on_earlier_;
   BasicTimerIntake<TimerNode> intake_;
@@ -83,7 +93,9 @@ class Timer {
   // those who arm write.)
   alignas(64) Mutex owner_mutex_;
   TimerWheel wheel_ ABSL_GUARDED_BY(owner_mutex_);
-  size_t kept_ ABSL_GUARDED_BY(owner_mutex_) = 0;  // nodes of the wheel
+  // Nodes taken over from the intake and not destroyed. (size_ is no measure of how many live: the
+  // intake may have filled during a sweep with nodes of which most are dead.)
+  size_t known_ ABSL_GUARDED_BY(owner_mutex_) = 0;
 };
 
 }  // namespace barista::core

@@ -48,7 +48,6 @@ class TimerList {
   TimerList(TimerList&& other) noexcept
       : front_(std::exchange(other.front_, 0)),
         back_(std::exchange(other.back_, 0)),
-        size_(std::exchange(other.size_, 0)),
         chains_(std::exchange(other.chains_, {})) {}
   TimerList& operator=(TimerList&& other) = delete;  // Append
   ~TimerList() {
@@ -56,15 +55,13 @@ class TimerList {
     }
   }
 
-  bool empty() const { return size_ == 0; }
-  size_t size() const { return size_; }
+  bool empty() const { return chains_[front_].first == nullptr; }
 
   void Append(std::unique_ptr<TimerNode> owned) {
     TimerNode* const node = owned.release();
     node->next_in_intake = nullptr;
     chains_[back_].Append({node, node});
     back_ = (back_ + 1) % kChains;
-    ++size_;
   }
 
   void Append(TimerList&& list) {
@@ -75,7 +72,6 @@ class TimerList {
     }
     back_ = (back_ + list.back_ - list.front_ + kChains) % kChains;
     list.front_ = list.back_ = 0;
-    size_ += std::exchange(list.size_, 0);
   }
 
   // nullptr if there is none.
@@ -86,7 +82,6 @@ class TimerList {
       chain.first = node->next_in_intake;
       __builtin_prefetch(chain.first);
       front_ = (front_ + 1) % kChains;
-      --size_;
     }
     return std::unique_ptr<TimerNode>(node);
   }
@@ -110,7 +105,6 @@ class TimerList {
   // The chains of the first node, and of the next to come.
   size_t front_ = 0;
   size_t back_ = 0;
-  size_t size_ = 0;
   std::array<Chain, kChains> chains_;
 };
 

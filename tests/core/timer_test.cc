@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -118,6 +119,87 @@ TEST(TimerTest, SleepingOwnerIsWokenToSweep) {
   timer.RunDue(0);
   EXPECT_EQ(timer.size(), 1u);
   EXPECT_TRUE(fired.empty());
+}
+
+// What came during a sweep says nothing about how many live.
+TEST(TimerTest, DeadNodesArmedDuringASweepAreSweptByTheNext) {
+  Timer timer(nullptr);
+  std::vector<std::pair<int, int64_t>> fired;
+  bool dead = true;
+  class Armer : public TimerNode {
+   public:
+    explicit Armer(std::function<void()> arm) : arm_(std::move(arm)) {}
+    int64_t Fire(int64_t) override {
+      arm_();
+      return kNever;
+    }
+    bool Dead() const override { return false; }
+
+   private:
+    const std::function<void()> arm_;
+  };
+  const auto arm_dead = [&] {
+    for (int i = 0; i < 50000; ++i) {
+      timer.Arm(1'000'000, std::make_unique<RecordingNode>(i, &fired, &dead));
+    }
+  };
+  timer.Arm(100, std::make_unique<Armer>(arm_dead));
+  arm_dead();
+  EXPECT_TRUE(timer.RunDue(100));
+  EXPECT_EQ(timer.size(), 50000u);
+  timer.RunDue(100);
+  EXPECT_EQ(timer.size(), 0u);
+}
+
+TEST(TimerTest, ThreadsThatArmFasterThanTheOwnerSweepsAreHeldBack) {
+  Mutex mutex;
+  CondVar cv;
+  bool woken = false;
+  bool stop = false;
+  Timer timer([&] {
+    MutexLock lock(&mutex);
+    woken = true;
+    cv.NotifyOne();
+  });
+  // Destroying one takes longer than arming one.
+  class Slow : public TimerNode {
+   public:
+    ~Slow() override {
+      const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(2);
+      while (std::chrono::steady_clock::now() < end) {
+      }
+    }
+    int64_t Fire(int64_t) override { return kNever; }
+    bool Dead() const override { return true; }
+  };
+  std::thread owner([&] {
+    for (;;) {
+      timer.RunDue(0);
+      timer.NextDeadline();
+      MutexLock lock(&mutex);
+      if (stop) return;
+      if (!woken) cv.Wait(&mutex);
+      woken = false;
+    }
+  });
+  std::vector<size_t> most(2, 0);
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < most.size(); ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 50'000; ++i) {
+        timer.Arm(1'000'000, std::make_unique<Slow>());
+        most[t] = std::max(most[t], timer.size());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  {
+    MutexLock lock(&mutex);
+    stop = true;
+    cv.NotifyOne();
+  }
+  owner.join();
+  EXPECT_LT(std::max(most[0], most[1]), 30'000u);
 }
 
 TEST(TimerTest, NodesThatOutliveTheTimerAreDestroyedWithIt) {
