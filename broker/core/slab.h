@@ -86,7 +86,8 @@ Word LoadUnlocked(const BasicSlot<A>& slot) {
   return word;
 }
 
-// One transition. On failure `*word` is the current, unlocked word.
+// One transition: whoever wins sees what was released before. What it writes itself is released by
+// Unlock, or by what hands the slot over. On failure `*word` is the current, unlocked word.
 template <typename A>
 bool Transition(BasicSlot<A>& slot, Word* word, Word to) {
   uint64_t expected = word->bits();

@@ -63,7 +63,7 @@ TEST(SlabTest, ForeignIdsAreNotContained) {
 }
 
 // Of many threads that try the same transition exactly one wins, and sees what the winner before it
-// wrote.
+// wrote under the lock flag.
 TEST(SlabTest, OneWinnerPerTransition) {
   Slab slab;
   MsgId id;
@@ -80,12 +80,10 @@ TEST(SlabTest, OneWinnerPerTransition) {
         Word word = LoadUnlocked(slot);
         if (word.receives() >= kRounds) return;
         if (word.state() != State::kReady) continue;
-        if (!Transition(slot, &word, word.With(State::kInFlight).WithReceives(word.receives() + 1)))
-          continue;
+        const Word mine = word.With(State::kInFlight).WithReceives(word.receives() + 1);
+        if (!Transition(slot, &word, mine.Locked())) continue;
         ++plain;
-        Word mine = LoadUnlocked(slot);
-        while (!Transition(slot, &mine, mine.With(State::kReady))) {
-        }
+        Unlock(slot, mine.With(State::kReady));
       }
     });
   }
