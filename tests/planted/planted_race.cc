@@ -2,8 +2,8 @@
 //
 //   counter   two threads add to a plain integer
 //   body      one thread rewrites a body while another sends it: the read happens inside the
-//   engine, which shows that the engine is
-//             instrumented
+//   engine,
+//             which shows that the engine is instrumented
 #include <atomic>
 #include <cstring>
 #include <string>
@@ -13,16 +13,23 @@
 
 namespace {
 
-// The two threads meet for certain: one goes on until the other is done. A relaxed flag orders
-// nothing, so it hides no race.
+// The two threads meet for certain: one begins when the other runs, which goes on until the first
+// is done. A relaxed flag orders nothing, so it hides no race.
 using Flag = std::atomic<bool>;
+
+void WaitFor(const Flag& flag) {
+  while (!flag.load(std::memory_order_relaxed)) std::this_thread::yield();
+}
 
 void RaceOnCounter() {
   int counter = 0;
+  Flag started{false};
   Flag done{false};
   std::thread other([&] {
+    started.store(true, std::memory_order_relaxed);
     while (!done.load(std::memory_order_relaxed)) ++counter;
   });
+  WaitFor(started);
   for (int i = 0; i < 100'000; ++i) ++counter;
   done.store(true, std::memory_order_relaxed);
   other.join();
@@ -34,10 +41,13 @@ void RaceOnBody() {
   auto queue = (*broker)->CreateQueue("planted");
   if (!queue.ok()) return;
   std::string body(64, 'a');
+  Flag started{false};
   Flag done{false};
   std::thread other([&] {
+    started.store(true, std::memory_order_relaxed);
     while (!done.load(std::memory_order_relaxed)) body[0] = body[0] == 'a' ? 'b' : 'a';
   });
+  WaitFor(started);
   for (int i = 0; i < 10'000; ++i) queue->Send({.body = body}).IgnoreError();
   done.store(true, std::memory_order_relaxed);
   other.join();
