@@ -14,7 +14,6 @@ namespace barista::internal {
 using core::MsgId;
 using core::Slot;
 using core::State;
-using core::Word;
 
 absl::Status QueueDoesNotExist(absl::string_view name) {
   return MakeError(
