@@ -40,9 +40,13 @@ std::optional<MadeReady> MakeReadyIfDue(BasicSlot<A>& slot, MsgId id, int64_t no
       return std::nullopt;
     }
     // BasicSlot::visible_at_ns: stored (relaxed) under the lock flag, read here (relaxed); the
-    // word's pair orders them. A deadline that changes after this look changes the word with it.
+    // word's pair orders them. What is seen before the lock is a hint: the deadline may have
+    // changed, and the word have come back to what it was.
     if (slot.visible_at_ns.load(std::memory_order_relaxed) > now_ns) return std::nullopt;
-  } while (!Transition(slot, &word, word.With(State::kReady).Queued()));
+  } while (!Transition(slot, &word, word.Locked()));
+  const bool due = slot.visible_at_ns.load(std::memory_order_relaxed) <= now_ns;
+  Unlock(slot, due ? word.With(State::kReady).Queued() : word);
+  if (!due) return std::nullopt;
   return MadeReady{word.state() == State::kInFlight, !word.queued()};
 }
 
@@ -99,9 +103,7 @@ std::optional<bool> Untake(BasicSlot<A>& slot, MsgId id, uint32_t receives) {
     }
   } while (!Transition(slot, &word, word.Locked()));
   slot.visible_at_ns.store(0, std::memory_order_relaxed);
-  // Extended: the next receive restores the count, and with it the word that a timer, which has
-  // found the old deadline over, may be about to swap.
-  Unlock(slot, word.With(State::kReady).WithReceives(receives - 1).Extended().Queued());
+  Unlock(slot, word.With(State::kReady).WithReceives(receives - 1).Queued());
   return !word.queued();
 }
 
@@ -116,7 +118,7 @@ std::optional<State> Hide(BasicSlot<A>& slot, MsgId id, int64_t until_ns) {
     }
   } while (!Transition(slot, &word, word.Locked()));
   slot.visible_at_ns.store(until_ns, std::memory_order_relaxed);
-  Unlock(slot, word.With(State::kInFlight).Extended());
+  Unlock(slot, word.With(State::kInFlight));
   return word.state();
 }
 

@@ -21,7 +21,7 @@ enum class State : uint8_t {
   kMoving = 5
 };
 
-// {generation:32 | queued:1 | state:3 | extensions:3 | locked:1 | receives:24}. Every transition is
+// {generation:32 | queued:1 | state:3 | 0:3 | locked:1 | receives:24}. Every transition is
 // one compare-and-swap on the whole word, so of a delete, a receive and an expiry exactly one wins.
 // The generation counts the lives of the slot; 0 is never used.
 //
@@ -33,8 +33,6 @@ class Word {
  public:
   // A reader copies the message: wait for it.
   static constexpr uint64_t kLocked = uint64_t{1} << 24;
-  static constexpr uint64_t kExtensionUnit = uint64_t{1} << 25;
-  static constexpr uint64_t kExtensionsMask = uint64_t{7} << 25;
   static constexpr uint64_t kReceivesMask = (uint64_t{1} << 24) - 1;
   static constexpr uint64_t kQueued = uint64_t{1} << 31;
 
@@ -61,11 +59,6 @@ class Word {
   constexpr Word Unlocked() const { return Word(bits_ & ~kLocked); }
   constexpr Word Queued() const { return Word(bits_ | kQueued); }
   constexpr Word Unqueued() const { return Word(bits_ & ~kQueued); }
-  // The deadline has changed: whoever looked at the old one and tries to act on it fails. Counts
-  // modulo 8.
-  constexpr Word Extended() const {
-    return Word((bits_ & ~kExtensionsMask) | ((bits_ + kExtensionUnit) & kExtensionsMask));
-  }
 
  private:
   uint64_t bits_ = 0;

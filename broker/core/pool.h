@@ -49,7 +49,9 @@ class BasicPool {
       while (taken < cells.size() && cell != kNone) {
         // The list may be changing under us. Then what is read here is the number of some cell, at
         // worst of one in an arena that we do not see yet; the swap will fail.
-        const Cell* const arena = arenas_[cell / kArenaCells].load(std::memory_order_relaxed);
+        // arenas_: stored by Grow (release), read here (acquire): the pair makes the arena's cells
+        // be what their construction left, for a walk that has the number from an unordered read.
+        const Cell* const arena = arenas_[cell / kArenaCells].load(std::memory_order_acquire);
         if (arena == nullptr) break;
         cells[taken++] = cell;
         cell = arena[cell % kArenaCells].next_free.load(std::memory_order_relaxed);
@@ -122,9 +124,9 @@ class BasicPool {
       for (uint32_t i = 0; i + 1 < kArenaCells; ++i) {
         arena[i].next_free.store(first + i + 1, std::memory_order_relaxed);
       }
-      // The arena is stored (relaxed) before size_ passes it (release) and before its cells come
-      // into the list (release): whoever read the size (acquire) or a number finds the arena.
-      arenas_[first / kArenaCells].store(arena, std::memory_order_relaxed);
+      // The arena is stored before size_ passes it (release) and before its cells come into the
+      // list (release): whoever read the size (acquire) or a number from a swap finds the arena.
+      arenas_[first / kArenaCells].store(arena, std::memory_order_release);
       size_.store(first + kArenaCells, std::memory_order_release);
       uint64_t head = free_.load(std::memory_order_relaxed);
       do {

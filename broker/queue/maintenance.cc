@@ -247,6 +247,8 @@ void StandardQueue::TrimLanes() {
         }
       }
       lane->Push(absl::MakeConstSpan(ids).subspan(0, kept));
+      // All alive: the size may have been wrong, and what is dead lies further back.
+      if (kept == popped) break;
     }
   }
   trimming_.store(false);

@@ -63,6 +63,7 @@ void StandardQueue::ArmVisibility(absl::Span<const MsgId> ids, int64_t deadline_
 }
 
 int64_t StandardQueue::ReserveInFlight(int64_t wanted) {
+  if (wanted <= 0) return 0;
   const int64_t limit = max_in_flight_.load(std::memory_order_relaxed);
   int64_t in_flight = in_flight_.load();
   for (;;) {
@@ -92,6 +93,7 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
   const size_t expected = std::min(wanted, LaneSize());
   taken->messages.reserve(expected);
   taken->ids.reserve(expected);
+  taken->receives.reserve(expected);
   int64_t reserved = 0;
   int64_t ready_messages = 0;
   int64_t ready_bytes = 0;
@@ -106,9 +108,16 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
     reserved += ReserveInFlight(static_cast<int64_t>(n) - free);
     const size_t room = static_cast<size_t>(reserved) - taken->ids.size();
     if (room < n) {
-      returned_.Push(absl::MakeConstSpan(popped).subspan(room, n - room));
+      // Only what could be received is over the limit.
+      size_t back = 0;
+      for (MsgId id : absl::MakeSpan(popped).subspan(room, n - room)) {
+        const bool ready =
+            core::KeepPopped(engine_->slab.At(id), id, [](const Slot&) { return true; });
+        if (ready) popped[room + back++] = id;
+      }
+      returned_.Push(absl::MakeConstSpan(popped).subspan(room, back));
       n = room;
-      taken->over_limit = true;
+      taken->over_limit = back > 0;
     }
     for (MsgId id : absl::MakeSpan(popped).subspan(0, n)) {
       Slot& slot = engine_->slab.At(id);
@@ -150,6 +159,7 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
       message.receipt_handle =
           SealReceipt({engine_->boot, id_, sequence, id, mine.receives()}, engine_->receipt_key);
       taken->ids.push_back(id);
+      taken->receives.push_back(mine.receives());
     }
     if (taken->over_limit) break;
   }
@@ -157,6 +167,12 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
   if (const int64_t unused = reserved - static_cast<int64_t>(taken->ids.size()); unused > 0) {
     in_flight_.fetch_sub(unused);
     WakeIfLimited();
+  }
+  if (taken->over_limit) {
+    // A receive that parked while the ids were in our hands knows nothing of the limit: the next
+    // release wakes it, or we do, if that release has been.
+    limited_.store(true);
+    if (in_flight_.load() < max_in_flight_.load()) WakeIfLimited();
   }
   if (!expired.empty()) Expire(expired);
   RequestPageIfLow();
@@ -392,10 +408,9 @@ void ReceiveOp::Complete(const absl::Status& status) {
   } else {
     for (Move& move : moves_) move.arrival.payload->Unref();
     for (MsgId id : taken_.exhausted) queue.Restore(id);
-    for (MsgId id : taken_.ids) {
-      const Word word(queue.engine_->slab.At(id).word.load(std::memory_order_acquire));
-      queue.Untake(id, word.receives());
-    }
+    for (size_t i = 0; i < taken_.ids.size(); ++i) queue.Untake(taken_.ids[i], taken_.receives[i]);
+    queue.WakeIfLimited();
+    queue.WakeReceives();
     taken_.messages.clear();
   }
   call_->Committed(status, std::move(taken_));

@@ -302,6 +302,7 @@ bool StandardQueue::SendInMemory(absl::Span<Payload* const> payloads,
   if (DeletedSinceSend()) {
     Freeing freeing(this);
     for (MsgId id : ids) TryFree(id, &freeing);
+    ReleaseLanes();
   }
   return true;
 }

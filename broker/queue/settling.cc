@@ -127,7 +127,7 @@ void StandardQueue::FreeAcked(absl::Span<const MsgId> ids) {
   Freeing freeing(this, ids.size());
   for (MsgId id : ids) {
     const Slot& slot = engine_->slab.At(id);
-    if (slot.recovered && !recovered_.empty())
+    if (durable() && slot.recovered && !recovered_.empty())
       recovered_.erase(slot.sequence.load(std::memory_order_relaxed));
     TryFree(id, &freeing);
   }
@@ -195,6 +195,8 @@ class DeleteOp final : public commit::Operation {
         if (entry.id.bits != 0) queue_->Restore(entry.id);
         if (!statuses_.empty()) statuses_[entry.result] = status;
       }
+      queue_->WakeIfLimited();
+      queue_->WakeReceives();
     }
     if (done_ != nullptr) done_(std::move(statuses_));
     delete this;

@@ -239,6 +239,10 @@ void StandardQueue::Drop() {
     Freeing freeing(this);
     VisitSlots([&](MsgId id) { TryFree(id, &freeing); });
   }
+  ReleaseLanes();
+}
+
+void StandardQueue::ReleaseLanes() {
   for (core::Lane* lane : {&ready_, &returned_}) {
     std::array<MsgId, 64> dead;
     while (lane->Pop(absl::MakeSpan(dead)) > 0) {

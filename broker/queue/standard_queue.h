@@ -143,6 +143,7 @@ class StandardQueue final : public QueueState,
   struct Taken {
     std::vector<ReceivedMessage> messages;
     std::vector<core::MsgId> ids;        // of `messages`
+    std::vector<uint32_t> receives;      // of `ids`, this one included
     std::vector<core::MsgId> exhausted;  // MOVING: received too often
     size_t exhausted_bytes = 0;
     bool over_limit = false;   // the in-flight limit left no room
@@ -220,6 +221,8 @@ class StandardQueue final : public QueueState,
   // Drops the ids of deleted messages from the lanes once they outnumber the others: nobody pops
   // them in a queue that nobody receives from. Outside the turn.
   void TrimLanes();
+  // Empties the lanes of a queue that is gone.
+  void ReleaseLanes();
   void WakeReceives();
   void WakePageWaiters();
   std::shared_ptr<StandardQueue> DeadLetterQueue() const;
@@ -237,8 +240,11 @@ class StandardQueue final : public QueueState,
   bool AddLease(commit::Turn& turn, core::MsgId id, bool in_flight_only,
                 std::vector<storage::RecordRef>* refs);
   // After the write: the store has told whether the record has a row of states now.
+  // (Unless an operation before it in the turn has ended the message's life.)
   void NoteState(core::MsgId id, const storage::RecordRef& ref) {
-    if (ref.has_state) engine_->slab.At(id).has_state.store(true, std::memory_order_relaxed);
+    core::Slot& slot = engine_->slab.At(id);
+    if (ref.has_state && LoadUnlocked(slot).generation() == id.generation())
+      slot.has_state.store(true, std::memory_order_relaxed);
   }
   static storage::RecordRef RefOf(const core::Slot& slot) {
     return {Sequence(slot.sequence.load(std::memory_order_relaxed)), slot.record_index,

@@ -166,6 +166,20 @@ const std::vector<model::NamedCase>& Cases() {
                  "a deadline has fired that was not the message's");
          });
        }},
+      {"a timer against changes of the deadline that leave the word as it was",
+       [](Case& c) {
+         auto w = Make(State::kInFlight, 10);
+         c.Thread([=] { w->Fire(10); });
+         c.Thread([=] {
+           Hide(w->slot, w->id, 20);
+           Hide(w->slot, w->id, 30);
+         });
+         c.Finally([=] {
+           w->CheckLanes();
+           Check(w->word().state() == State::kInFlight && w->deadline() == 30,
+                 "a deadline has fired that was not the message's");
+         });
+       }},
       {"a timer against a receive that is taken back, and another receive",
        [](Case& c) {
          auto w = Make(State::kInFlight, 10, 1);
@@ -178,6 +192,15 @@ const std::vector<model::NamedCase>& Cases() {
                  "a deadline has fired that was not the message's");
          });
          c.Finally([=] { w->CheckLanes(); });
+       }},
+      {"a look at the deadline of a message that is being received",
+       [](Case& c) {
+         auto w = Make(State::kReady);
+         c.Thread([=] { w->Receive(100); });
+         c.Thread([=] {
+           const Word word = LoadUnlocked(w->slot);
+           if (word.state() == State::kInFlight) Check(w->deadline() == 100, "another deadline");
+         });
        }},
       {"hidden and shown in the lane against a receive",
        [](Case& c) {

@@ -13,7 +13,7 @@ TEST(WordTest, PartsDoNotDisturbOneAnother) {
   EXPECT_FALSE(word.locked());
   for (State state : {State::kFree, State::kDelayed, State::kReady, State::kInFlight,
                       State::kDeleting, State::kMoving}) {
-    const Word changed = word.Locked().Extended().With(state).WithReceives(7);
+    const Word changed = word.Locked().With(state).WithReceives(7);
     EXPECT_EQ(changed.generation(), 0xfedcba98u);
     EXPECT_EQ(changed.state(), state);
     EXPECT_EQ(changed.receives(), 7u);
@@ -26,32 +26,19 @@ TEST(WordTest, QueuedIsAFlagOfItsOwn) {
   for (State state : {State::kFree, State::kReady, State::kMoving}) {
     const Word word(~0u, state, 0xffffff);
     EXPECT_FALSE(word.queued());
-    const Word queued = word.Extended().Queued();
+    const Word queued = word.Queued();
     EXPECT_TRUE(queued.queued());
     EXPECT_EQ(queued.state(), state);
     EXPECT_EQ(queued.With(State::kInFlight).state(), State::kInFlight);
     EXPECT_TRUE(queued.With(State::kInFlight).queued());
     EXPECT_EQ(queued.receives(), word.receives());
     EXPECT_EQ(queued.generation(), word.generation());
-    EXPECT_EQ(queued.Unqueued().bits(), word.Extended().bits());
+    EXPECT_EQ(queued.Unqueued().bits(), word.bits());
   }
 }
 
 TEST(WordTest, ReceivesStopAtTheirMaximum) {
   EXPECT_EQ(Word(1, State::kReady, 0).WithReceives(0xffffff + 5u).receives(), 0xffffffu);
-}
-
-TEST(WordTest, ExtensionsCountModuloEightAndLeaveTheStateAlone) {
-  Word word(1, State::kInFlight, 3);
-  const Word first = word;
-  for (int i = 0; i < 8; ++i) {
-    const Word next = word.Extended();
-    EXPECT_NE(next.bits(), word.bits());
-    EXPECT_EQ(next.state(), State::kInFlight);
-    EXPECT_EQ(next.receives(), 3u);
-    word = next;
-  }
-  EXPECT_EQ(word.bits(), first.bits());
 }
 
 }  // namespace

@@ -15,8 +15,27 @@ namespace {
 using model::Case;
 using model::Check;
 
+// Shows a look at a cell that is not ordered behind its construction.
+class NextFree {
+ public:
+  NextFree() { born_.Set(1); }
+  uint32_t load(std::memory_order order, const char* file = __builtin_FILE(),
+                int line = __builtin_LINE()) const {
+    Check(born_.Get() == 1, "a cell that is not made yet");
+    return next_.load(order, file, line);
+  }
+  void store(uint32_t cell, std::memory_order order, const char* file = __builtin_FILE(),
+             int line = __builtin_LINE()) {
+    next_.store(cell, order, file, line);
+  }
+
+ private:
+  model::Plain<int> born_;
+  model::Atomic<uint32_t> next_{0};
+};
+
 struct Cell {
-  model::Atomic<uint32_t> next_free{0};
+  NextFree next_free;
   model::Plain<int> content;  // of the owner: a race if there are two
 };
 
@@ -100,6 +119,25 @@ const std::vector<model::NamedCase>& Cases() {
          c.Thread([=] { f->Use(1); });
          c.Thread([=] { f->Use(1); });
          c.Finally([=] { f->Count(); });
+       }},
+      {"a walk over a list that has grown meanwhile",
+       [](Case& c) {
+         using Pool = BasicPool<Cell, 1, 2, model::ModelAtomics>;
+         auto pool = std::make_shared<Pool>();
+         uint32_t cell = 0;
+         pool->Allocate(absl::MakeSpan(&cell, 1));
+         pool->Free(absl::MakeConstSpan(&cell, 1));
+         c.Thread([=] {
+           uint32_t cells[2];
+           if (!pool->Allocate(absl::MakeSpan(cells).subspan(0, 1))) return;
+           if (!pool->Allocate(absl::MakeSpan(cells).subspan(1, 1))) return;
+           pool->Free(absl::MakeConstSpan(cells).subspan(1, 1));
+           pool->Free(absl::MakeConstSpan(cells).subspan(0, 1));
+         });
+         c.Thread([=] {
+           uint32_t cells[2];
+           pool->Allocate(cells);
+         });
        }},
       {"growth against a look at the size",
        [](Case& c) {

@@ -27,8 +27,10 @@
 // release sequences, as views (each thread knows the oldest store of each location that it may
 // still read); stores that come earlier in modification order than one made before them. Data that
 // is not atomic goes into a Plain: two accesses without an order between them are reported. Not
-// modelled: loads that read from the future (no hardware does that past an acquire), consume,
-// fences.
+// modelled: loads that read from the future (no hardware does that past an acquire);
+// read-modify-writes that come earlier in modification order than a store made before them;
+// consume, fences. A thread reads the same stale store of a location twice at most, and after a
+// Pause the newest of the next: else loops that wait would never end.
 //
 // Schedules that differ only in the order of steps that do not touch each other are run once (sleep
 // sets). Cases must be deterministic. Not thread-safe: one exploration at a time in a process.

@@ -29,6 +29,69 @@ TEST(RaceTest, EmptyQueueIsNeverOverItsInFlightLimit) {
   EXPECT_EQ(refused, 0);
 }
 
+// Ids of deleted and hidden messages lie in the lanes; they are not over the limit.
+TEST(RaceTest, QueueWithNothingVisibleIsNeverOverItsInFlightLimit) {
+  auto broker = Broker::Open();
+  ASSERT_OK(broker);
+  Queue queue = *(*broker)->CreateQueue("q", {.maximum_in_flight = 1});
+  const auto receive = [&](absl::Duration visibility) {
+    auto got = queue.Receive({.visibility_timeout = visibility});
+    EXPECT_OK(got);
+    return got.ok() && got->size() == 1 ? got->front().receipt_handle : ReceiptHandle();
+  };
+  // Hidden while it lay in a lane, and so in flight.
+  ASSERT_OK(queue.Send({.body = "a"}));
+  ASSERT_OK(queue.ChangeMessageVisibility(receive(absl::ZeroDuration()), absl::Hours(1)));
+  for (int i = 0; i < 8; ++i) EXPECT_OK(queue.Receive());
+  ASSERT_OK(queue.Purge());
+  // Deleted while it lay in a lane; the next one is held.
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_OK(queue.Send({.body = "a"}));
+    ASSERT_OK(queue.Delete(receive(absl::ZeroDuration())));
+    ASSERT_OK(queue.Send({.body = "b"}));
+    const ReceiptHandle held = receive(absl::Hours(1));
+    for (int j = 0; j < 4; ++j) EXPECT_OK(queue.Receive({.max_messages = 10}));
+    ASSERT_OK(queue.Delete(held));
+  }
+  EXPECT_EQ(queue.Describe()->in_flight, 0);
+}
+
+// Short polls take ids and put them back; long polls park meanwhile.
+TEST(RaceTest, ShortPollsAtTheInFlightLimitHideNothingFromALongPoll) {
+  auto broker = Broker::Open();
+  ASSERT_OK(broker);
+  Queue queue = *(*broker)->CreateQueue("q", {.maximum_in_flight = 1});
+  std::atomic<bool> stop{false};
+  std::atomic<int> deleted{0};
+  const auto remove = [&](const absl::StatusOr<std::vector<ReceivedMessage>>& got) {
+    if (!got.ok()) return;  // OverLimit
+    for (const ReceivedMessage& m : *got) {
+      ASSERT_OK(queue.Delete(m.receipt_handle));
+      ++deleted;
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&] {
+      while (!stop) remove(queue.Receive());
+    });
+  }
+  threads.emplace_back([&] {
+    while (!stop) remove(queue.Receive({.wait = absl::Seconds(60)}));
+  });
+  constexpr int kRounds = 1000;
+  for (int i = 1; i <= kRounds; ++i) {
+    ASSERT_OK(queue.Send({.body = "m"}));
+    ASSERT_OK(queue.Send({.body = "m"}));
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    while (deleted < 2 * i && absl::Now() < deadline) std::this_thread::yield();
+    ASSERT_EQ(deleted, 2 * i) << "round " << i;
+  }
+  stop = true;
+  ASSERT_OK(queue.Send({.body = "the long poll's"}));
+  for (std::thread& thread : threads) thread.join();
+}
+
 TEST(RaceTest, InFlightLimitIsNeverPassed) {
   auto broker = Broker::Open();
   ASSERT_OK(broker);
