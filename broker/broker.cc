@@ -113,6 +113,7 @@ class BrokerImpl final : public Broker {
     committer_ = std::thread([this] { log_.RunCommitter(); });
     timer_thread_ = std::thread([this] { RunTimer(); });
     pager_ = std::thread([this] { RunPager(); });
+    housekeeper_ = std::thread([this] { RunHousekeeper(); });
     return absl::OkStatus();
   }
 
@@ -129,9 +130,12 @@ class BrokerImpl final : public Broker {
       stopping_ = true;
       timer_cv_.NotifyAll();
       pager_cv_.NotifyAll();
+      housekeeper_cv_.NotifyAll();
     }
-    if (timer_thread_.joinable()) timer_thread_.join();
-    if (pager_.joinable()) pager_.join();
+    store_->StopReclaim();
+    for (std::thread* thread : {&timer_thread_, &pager_, &housekeeper_}) {
+      if (thread->joinable()) thread->join();
+    }
     log_.Stop();
     if (committer_.joinable()) committer_.join();
     close_status_ = log_.Flush();
@@ -195,7 +199,8 @@ class BrokerImpl final : public Broker {
     bool any = false;
     for (bool more = true; more; any = any || more) {
       more = timer_.RunDue(engine_.MonoNs());
-      more = RunPagerTasks() || more;
+      more = ReadPages() || more;
+      more = KeepHouse() || more;
       more = log_.RunOnce() || more;
     }
     return any;
@@ -214,7 +219,7 @@ class BrokerImpl final : public Broker {
     int64_t Fire(int64_t now_ns) override {
       MutexLock lock(&broker_->work_mutex_);
       broker_->sweep_wanted_ = true;
-      broker_->pager_cv_.NotifyOne();
+      broker_->housekeeper_cv_.NotifyOne();
       return now_ns + absl::ToInt64Nanoseconds(kSweepInterval);
     }
     bool Dead() const override { return false; }
@@ -279,34 +284,50 @@ class BrokerImpl final : public Broker {
   void RequestReclaim() {
     MutexLock lock(&work_mutex_);
     reclaim_wanted_ = true;
-    pager_cv_.NotifyOne();
+    housekeeper_cv_.NotifyOne();
   }
 
-  // Everything that the pager has to do now; true if there was anything.
-  bool RunPagerTasks() {
+  // The pages that are wanted now; true if there were any.
+  bool ReadPages() {
     std::deque<std::shared_ptr<StandardQueue>> pages;
-    bool sweep;
-    bool reclaim;
     {
       MutexLock lock(&work_mutex_);
       pages.swap(pages_wanted_);
-      sweep = std::exchange(sweep_wanted_, false);
-      reclaim = std::exchange(reclaim_wanted_, false);
     }
     for (const std::shared_ptr<StandardQueue>& queue : pages) queue->ReadPage();
-    if (sweep) {
-      for (const std::shared_ptr<StandardQueue>& queue : registry_.All()) queue->Sweep();
-    }
-    if (reclaim) store_->Reclaim();
-    return sweep || reclaim || !pages.empty();
+    return !pages.empty();
   }
 
   void RunPager() {
     for (;;) {
-      if (RunPagerTasks()) continue;
+      if (ReadPages()) continue;
       MutexLock lock(&work_mutex_);
-      while (!stopping_ && pages_wanted_.empty() && !sweep_wanted_ && !reclaim_wanted_)
-        pager_cv_.Wait(&work_mutex_);
+      while (!stopping_ && pages_wanted_.empty()) pager_cv_.Wait(&work_mutex_);
+      if (stopping_) return;
+    }
+  }
+
+  // What takes long and may wait; true if there was anything.
+  bool KeepHouse() {
+    bool sweep;
+    bool reclaim;
+    {
+      MutexLock lock(&work_mutex_);
+      sweep = std::exchange(sweep_wanted_, false);
+      reclaim = std::exchange(reclaim_wanted_, false);
+    }
+    if (sweep) {
+      for (const std::shared_ptr<StandardQueue>& queue : registry_.All()) queue->Sweep();
+    }
+    if (sweep || reclaim) store_->Reclaim();
+    return sweep || reclaim;
+  }
+
+  void RunHousekeeper() {
+    for (;;) {
+      if (KeepHouse()) continue;
+      MutexLock lock(&work_mutex_);
+      while (!stopping_ && !sweep_wanted_ && !reclaim_wanted_) housekeeper_cv_.Wait(&work_mutex_);
       if (stopping_) return;
     }
   }
@@ -323,6 +344,7 @@ class BrokerImpl final : public Broker {
   Mutex work_mutex_;
   CondVar timer_cv_;
   CondVar pager_cv_;
+  CondVar housekeeper_cv_;
   bool stopping_ ABSL_GUARDED_BY(work_mutex_) = false;
   bool timer_woken_ ABSL_GUARDED_BY(work_mutex_) = false;
   std::deque<std::shared_ptr<StandardQueue>> pages_wanted_ ABSL_GUARDED_BY(work_mutex_);
@@ -332,6 +354,7 @@ class BrokerImpl final : public Broker {
   std::thread committer_;
   std::thread timer_thread_;
   std::thread pager_;
+  std::thread housekeeper_;
 
   Mutex close_mutex_;
   bool closed_ ABSL_GUARDED_BY(close_mutex_) = false;

@@ -145,6 +145,7 @@ class MemoryStore : public Store {
   void ReleaseBallast() override {}
   void RestoreBallast() override {}
   void Reclaim() override {}
+  void StopReclaim() override {}
 
   StoreStats Stats() const override {
     MutexLock lock(&mutex_);

@@ -13,6 +13,7 @@ void WriteBatchSink::Clear() {
     batch_.Clear();
   }
   removed_.clear();
+  removed_rows_ = 0;
   status_ = rocksdb::Status::OK();
 }
 
@@ -34,6 +35,7 @@ void WriteBatchSink::PutRun(absl::string_view key, absl::Span<const absl::string
 
 void WriteBatchSink::RemoveRun(absl::string_view key) {
   Note(batch_.SingleDelete(HandleOf(families_, Family::kMessages), ToSlice(key)));
+  ++removed_rows_;
 }
 
 void WriteBatchSink::DeleteRange(Family family, absl::string_view begin, absl::string_view end) {

@@ -117,9 +117,10 @@ RocksDbConfig MakeConfig(const RocksDbStoreOptions& options) {
   messages.enable_blob_files = true;
   messages.min_blob_size = 4 << 10;
   messages.blob_file_size = 64 * kMiB;
-  // (Not with a force threshold: with one, this RocksDB aborts when it opens a database whose last
-  // table file is gone.)
-  messages.enable_blob_garbage_collection = true;
+  // What a backlog leaves behind goes with its file, and copying what is about to be consumed would
+  // take a core. Files that few messages keep alive are collected when it is worth it
+  // (rocksdb_reclaim.h).
+  messages.enable_blob_garbage_collection = false;
 
   rocksdb::ColumnFamilyOptions state = plain;
   rocksdb::BlockBasedTableOptions state_table = table;

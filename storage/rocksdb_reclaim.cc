@@ -7,6 +7,7 @@
 #include <rocksdb/status.h>
 
 #include <cstdint>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -31,6 +32,23 @@ absl::StatusOr<bool> WorthReclaiming(rocksdb::DB* db, rocksdb::ColumnFamilyHandl
   return bytes > 0 && bytes + blobs >= kWorthIt;
 }
 
+absl::Status Compact(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
+                     rocksdb::CompactRangeOptions options, const rocksdb::Slice* begin,
+                     const rocksdb::Slice* end, std::atomic<bool>* canceled) {
+  options.exclusive_manual_compaction = false;
+  options.canceled = canceled;
+  const rocksdb::Status status = db->CompactRange(options, family, begin, end);
+  if (status.ok() || status.IsIncomplete() || status.IsShutdownInProgress())
+    return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("reclaiming space failed: ", status.ToString()));
+}
+
+uint64_t Property(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family, const std::string& name) {
+  uint64_t value = 0;
+  db->GetIntProperty(family, name, &value);
+  return value;
+}
+
 }  // namespace
 
 // Files that lie wholly in the range are dropped without being read. That could drop a deletion
@@ -38,7 +56,7 @@ absl::StatusOr<bool> WorthReclaiming(rocksdb::DB* db, rocksdb::ColumnFamilyHandl
 // So a new range deletion goes first: in the memtable or level 0, where dropping files does not
 // reach, it covers whatever is left, and it is durable before a file goes.
 absl::Status ReclaimRange(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
-                          const KeyRange& range) {
+                          const KeyRange& range, std::atomic<bool>* canceled) {
   absl::StatusOr<bool> worth_it = WorthReclaiming(db, family, range);
   if (!worth_it.ok() || !*worth_it) return worth_it.status();
 
@@ -54,12 +72,32 @@ absl::Status ReclaimRange(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
 
   worth_it = WorthReclaiming(db, family, range);
   if (!worth_it.ok() || !*worth_it) return worth_it.status();
-  rocksdb::CompactRangeOptions options;
-  options.exclusive_manual_compaction = false;
-  status = db->CompactRange(options, family, &begin, &end);
-  if (status.ok() || status.IsIncomplete() || status.IsShutdownInProgress())
+  return Compact(db, family, {}, &begin, &end, canceled);
+}
+
+absl::Status ReclaimRemoved(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
+                            std::atomic<uint64_t>* removed_rows, std::atomic<bool>* canceled) {
+  using Properties = rocksdb::DB::Properties;
+  constexpr uint64_t kWorthIt = 64 << 20;
+  // Half of the files from the oldest on: the newer ones are about to be consumed, or will be old.
+  constexpr double kOldHalf = 0.5;
+
+  const uint64_t removed = removed_rows->load(std::memory_order_relaxed);
+  const auto blobs = [&] { return Property(db, family, Properties::kLiveBlobFileSize); };
+  // The estimate counts what lives once, and what is removed but not merged yet twice.
+  if (removed * 3 <= Property(db, family, Properties::kEstimateNumKeys) ||
+      Property(db, family, Properties::kLiveSstFilesSize) + blobs() < kWorthIt)
     return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("reclaiming space failed: ", status.ToString()));
+  removed_rows->fetch_sub(removed, std::memory_order_relaxed);
+  if (absl::Status status = Compact(db, family, {}, nullptr, nullptr, canceled); !status.ok())
+    return status;
+  const uint64_t garbage = Property(db, family, Properties::kLiveBlobFileGarbageSize);
+  if (garbage < kWorthIt || garbage < blobs() / 2) return absl::OkStatus();
+  rocksdb::CompactRangeOptions collect;
+  collect.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+  collect.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kForce;
+  collect.blob_garbage_collection_age_cutoff = kOldHalf;
+  return Compact(db, family, collect, nullptr, nullptr, canceled);
 }
 
 }  // namespace barista::storage

@@ -1,6 +1,9 @@
 #ifndef BARISTA_STORAGE_ROCKSDB_RECLAIM_H_
 #define BARISTA_STORAGE_ROCKSDB_RECLAIM_H_
 
+#include <atomic>
+#include <cstdint>
+
 #include "absl/status/status.h"
 #include "storage/keys.h"
 
@@ -14,9 +17,17 @@ namespace barista::storage {
 // Gives the space of `range` back to the file system, if it is worth the work. The rows in it have
 // been deleted, and none is ever written there again. Thread-safe, also beside writes. May take
 // long: syncs the log, and compacts what dropping files leaves. Any error is to end all writing
-// (I10); its message says what failed.
+// (I10); its message says what failed. Ends early, with OK, once `*canceled` is set.
 absl::Status ReclaimRange(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
-                          const KeyRange& range);
+                          const KeyRange& range, std::atomic<bool>* canceled);
+
+// What messages leave behind that were removed one by one: `*removed_rows` of them since the last
+// time this did something, which it then takes off. Merges deletions with what they delete when
+// they outnumber what lives; that finds the garbage of blob files, and files that are all garbage
+// go. Files of which old messages keep a little alive are copied when half of all is garbage. So
+// what is copied is less than what was removed. Threads, time and errors as above.
+absl::Status ReclaimRemoved(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
+                            std::atomic<uint64_t>* removed_rows, std::atomic<bool>* canceled);
 
 }  // namespace barista::storage
 

@@ -9,6 +9,7 @@
 #include <rocksdb/write_buffer_manager.h>
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -91,6 +92,7 @@ class RocksDbStore : public Store {
   void ReleaseBallast() override { ballast_.Release(); }
   void RestoreBallast() override { ballast_.Take(); }
   void Reclaim() override;
+  void StopReclaim() override { reclaim_stopped_.store(true); }
   StoreStats Stats() const override;
 
  private:
@@ -121,6 +123,8 @@ class RocksDbStore : public Store {
   uint32_t boot_ = 0;
   Recovery recovery_;
 
+  std::atomic<uint64_t> removed_rows_{0};  // of `messages`, one by one; since the last Reclaim
+  std::atomic<bool> reclaim_stopped_{false};
   Mutex reclaim_mutex_;
   std::vector<KeyRange> removed_ ABSL_GUARDED_BY(reclaim_mutex_);  // since the last Reclaim
 };
@@ -188,6 +192,7 @@ absl::Status RocksDbStore::Write(const Batch& batch) {
   rocksdb::Status status = sink_.status();
   if (status.ok()) status = db_->Write(rocksdb::WriteOptions(), sink_.batch());
   if (!status.ok()) return refusal_->Latch(absl::StrCat("a write failed: ", status.ToString()));
+  removed_rows_.fetch_add(sink_.removed_rows(), std::memory_order_relaxed);
   if (!sink_.removed().empty()) {
     MutexLock lock(&reclaim_mutex_);
     removed_.insert(removed_.end(), sink_.removed().begin(), sink_.removed().end());
@@ -353,14 +358,16 @@ void RocksDbStore::Reclaim() {
     MutexLock lock(&reclaim_mutex_);
     ranges.swap(removed_);
   }
+  const auto may_go_on = [&](const absl::Status& status) {
+    if (!status.ok()) refusal_->Latch(status.message()).IgnoreError();
+    return !reclaim_stopped_.load() && refusal_->Check().ok();
+  };
+  rocksdb::ColumnFamilyHandle* const messages = Handle(Family::kMessages);
+  if (!may_go_on(absl::OkStatus())) return;
   for (const KeyRange& range : ranges) {
-    if (!refusal_->Check().ok()) return;
-    absl::Status status = ReclaimRange(db_, Handle(Family::kMessages), range);
-    if (!status.ok()) {
-      refusal_->Latch(status.message()).IgnoreError();
-      return;
-    }
+    if (!may_go_on(ReclaimRange(db_, messages, range, &reclaim_stopped_))) return;
   }
+  may_go_on(ReclaimRemoved(db_, messages, &removed_rows_, &reclaim_stopped_));
 }
 
 StoreStats RocksDbStore::Stats() const {

@@ -252,9 +252,11 @@ class Store {
   virtual void ReleaseBallast() = 0;
   virtual void RestoreBallast() = 0;
 
-  // Gives space of purged and dropped queues back to the file system. May take long; not on the
-  // committer.
+  // Gives space of purged and dropped queues, and of messages that are gone, back to the file
+  // system, where it is worth the work. May take long; not on the committer.
   virtual void Reclaim() = 0;
+  // A Reclaim under way ends soon, and later ones do nothing.
+  virtual void StopReclaim() = 0;
 
   virtual StoreStats Stats() const = 0;
 };

@@ -74,6 +74,7 @@ class ScriptedStore : public storage::Store {
   void ReleaseBallast() override { ++ballast_released; }
   void RestoreBallast() override { ++ballast_restored; }
   void Reclaim() override {}
+  void StopReclaim() override {}
   storage::StoreStats Stats() const override { return {}; }
 
   std::function<void(const storage::Batch&)> on_write;

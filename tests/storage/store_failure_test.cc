@@ -322,6 +322,24 @@ TEST_F(StoreFailureTest, ADamagedTableFileIsReported) {
               "DataCorrupt");
 }
 
+TEST_F(StoreFailureTest, AFlippedBitOfABodyIsNamedAndNeverSkipped) {
+  MustOpen();
+  ASSERT_TRUE(Append(/*sync=*/true).ok());
+  ASSERT_TRUE(Append(/*sync=*/true, 100'000).ok());
+  MustOpen();  // recovery puts the log into files, large rows into blob files
+  EXPECT_EQ(Messages(), 2u);
+  store_.reset();
+  const std::string blobs = NewestFile(".blob");
+  FlipByte(blobs, std::filesystem::file_size(blobs) / 2);
+  MustOpen();
+  const absl::Status status = store_->Scan(QueueId(kQueue), Sequence(0), {}).status();
+  ExpectError(status, absl::StatusCode::kDataLoss, "DataCorrupt");
+  EXPECT_THAT(status.message(), HasSubstr("queue 1, sequence 2"));
+  ExpectError(store_->Lookup(QueueId(kQueue), Sequence(2)).status(), absl::StatusCode::kDataLoss,
+              "DataCorrupt");
+  EXPECT_TRUE(store_->Lookup(QueueId(kQueue), Sequence(1)).value().has_value());
+}
+
 TEST_F(StoreFailureTest, ADamagedRowIsNamedAndNeverSkipped) {
   MustOpen();
   builder_.Append(kQueue, 1, "one").Append(kQueue, 2, "two");
