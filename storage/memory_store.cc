@@ -54,10 +54,16 @@ class MemoryStore : public Store {
     size_t bytes = 0;
     for (auto it = rows->messages.lower_bound(from);
          it != rows->messages.end() && it->first < limits.end; ++it) {
-      if (!page.messages.empty() &&
-          (page.messages.size() >= limits.max_messages || bytes >= limits.max_bytes)) {
+      if ((!page.messages.empty() &&
+           (page.messages.size() >= limits.max_messages || bytes >= limits.max_bytes)) ||
+          page.hidden.size() >= limits.max_hidden) {
         page.end = false;
         break;
+      }
+      if (it->second.lease.visible_at_ms > limits.hidden_after_ms) {
+        page.hidden.push_back({it->first, it->second.lease.visible_at_ms});
+        page.next = Sequence(it->first.value() + 1);
+        continue;
       }
       Add(it->first, it->second, &page);
       bytes += it->second.record.size();
@@ -76,6 +82,30 @@ class MemoryStore : public Store {
     Add(it->first, it->second, &page);
     PointAtBuffers(&page);
     return page;
+  }
+
+  absl::StatusOr<std::vector<HiddenMessage>> ScanHidden(QueueId queue, Sequence from, Sequence end,
+                                                        int64_t after_ms) const override {
+    MutexLock lock(&mutex_);
+    std::vector<HiddenMessage> hidden;
+    const QueueRows* rows = Find(queue);
+    if (rows == nullptr) return hidden;
+    for (auto it = rows->messages.lower_bound(from); it != rows->messages.end() && it->first < end;
+         ++it) {
+      if (it->second.lease.visible_at_ms > after_ms)
+        hidden.push_back({it->first, it->second.lease.visible_at_ms});
+    }
+    return hidden;
+  }
+
+  absl::StatusOr<std::optional<LeasedMessage>> FindLease(QueueId queue,
+                                                         Sequence sequence) const override {
+    MutexLock lock(&mutex_);
+    const QueueRows* rows = Find(queue);
+    if (rows == nullptr) return std::nullopt;
+    const auto it = rows->messages.find(sequence);
+    if (it == rows->messages.end() || it->second.lease == Lease()) return std::nullopt;
+    return LeasedMessage{{sequence, 0, 1, /*has_state=*/true}, it->second.lease};
   }
 
   absl::StatusOr<std::optional<Sequence>> FirstLive(QueueId queue, Sequence from) const override {

@@ -23,79 +23,152 @@ Sequence LowestFirst(Sequence sequence) {
   return Sequence(sequence.value() > kReach ? sequence.value() - kReach : 0);
 }
 
+Key EndKey(QueueId queue, Sequence end) {
+  return end == Sequence(~uint64_t{0}) ? Key::AfterQueue(queue) : Key::Message(queue, end);
+}
+
 }  // namespace
+
+StateCursor::StateCursor(rocksdb::DB* db, const Families& families, QueueId queue, Sequence from,
+                         Sequence end, const rocksdb::ReadOptions& options)
+    : queue_(queue),
+      from_(from),
+      end_(end),
+      begin_key_(Key::Message(queue, LowestFirst(from))),
+      end_key_(EndKey(queue, end)),
+      begin_slice_(ToSlice(begin_key_)),
+      end_slice_(ToSlice(end_key_)) {
+  rocksdb::ReadOptions bounded = options;
+  bounded.iterate_lower_bound = &begin_slice_;
+  bounded.iterate_upper_bound = &end_slice_;
+  rows_.reset(db->NewIterator(bounded, HandleOf(families, Family::kState)));
+  rows_->Seek(begin_slice_);
+  Settle();
+}
+
+void StateCursor::Next() {
+  rows_->Next();
+  Settle();
+}
+
+void StateCursor::Settle() {
+  for (; rows_->Valid(); rows_->Next()) {
+    QueueId queue;
+    if (!ParseMessageKey(ToView(rows_->key()), &queue, &first_)) {
+      status_ = CorruptError("a key of the family state", "it has another form");
+      return;
+    }
+    absl::StatusOr<RunState> state = DecodeRunState(ToView(rows_->value()));
+    if (!state.ok()) {
+      status_ = CorruptRow(queue_, first_, state.status());
+      return;
+    }
+    state_ = *std::move(state);
+    if (end_of_run() > from_) return;
+  }
+  status_ = FromReadStatus(rows_->status());
+}
+
+template <typename F>
+void StateCursor::ForEachLiving(F visit) const {
+  for (int i = 0; i < state_.count; ++i) {
+    const Sequence sequence(first_.value() + static_cast<uint64_t>(i));
+    if (sequence >= from_ && sequence < end_ && !state_.IsDead(i)) visit(sequence, i);
+  }
+}
+
+bool StateCursor::AllHidden(int64_t after_ms) const {
+  bool all = true;
+  ForEachLiving([&](Sequence, int index) { all &= state_.VisibleAt(index) > after_ms; });
+  return all;
+}
+
+void StateCursor::AddHidden(int64_t after_ms, std::vector<HiddenMessage>* hidden) const {
+  ForEachLiving([&](Sequence sequence, int index) {
+    const int64_t visible_at_ms = state_.VisibleAt(index);
+    if (visible_at_ms > after_ms) hidden->push_back({sequence, visible_at_ms});
+  });
+}
 
 RunCursor::RunCursor(rocksdb::DB* db, const Families& families, QueueId queue, Sequence from,
                      Sequence end)
     : queue_(queue),
       from_(from),
       snapshot_(db),
-      begin_key_(Key::Message(queue, LowestFirst(from))),
-      end_key_(end == Sequence(~uint64_t{0}) ? Key::AfterQueue(queue) : Key::Message(queue, end)),
-      begin_(ToSlice(begin_key_)),
-      end_(ToSlice(end_key_)) {
+      end_key_(EndKey(queue, end)),
+      end_slice_(ToSlice(end_key_)),
+      next_(from) {
   rocksdb::ReadOptions options;
   options.snapshot = snapshot_.snapshot();
-  options.iterate_lower_bound = &begin_;
-  options.iterate_upper_bound = &end_;
-  states_.reset(db->NewIterator(options, HandleOf(families, Family::kState)));
+  states_.emplace(db, families, queue, from, end, options);
+  options.iterate_upper_bound = &end_slice_;
   // A run has a checksum of its own, which covers its key. RocksDB's of blobs, where it is built
   // for any processor, costs more than all the rest of a read.
   options.verify_checksums = false;
   runs_.reset(db->NewIterator(options, HandleOf(families, Family::kMessages)));
-  runs_->Seek(begin_);
-  states_->Seek(begin_);
-  Settle();
 }
 
-void RunCursor::Next() {
-  runs_->Next();
-  Settle();
-}
-
-absl::string_view RunCursor::row() const { return ToView(runs_->value()); }
-
-void RunCursor::Settle() {
+bool RunCursor::Next() {
+  if (status_.ok()) status_ = states_->status();
+  if (!status_.ok()) return false;
+  if (at_run_) {
+    runs_->Next();
+  } else {
+    runs_->Seek(ToSlice(Key::Message(queue_, next_ == from_ ? LowestFirst(from_) : next_)));
+  }
+  at_run_ = true;
   for (; runs_->Valid(); runs_->Next()) {
     QueueId queue;
     if (!ParseMessageKey(ToView(runs_->key()), &queue, &first_)) {
       status_ = CorruptError("a key of the family messages", "it has another form");
-      return;
+      return false;
     }
     absl::StatusOr<RunView> run = RunView::Parse(ToView(runs_->key()), row());
     if (!run.ok()) {
       status_ = CorruptRow(queue_, first_, run.status());
-      return;
+      return false;
     }
-    if (first_.value() + static_cast<uint64_t>(run->count()) <= from_.value()) continue;
+    const Sequence end(first_.value() + static_cast<uint64_t>(run->count()));
+    if (end <= from_) continue;
     run_ = *run;
+    next_ = end;
     ReadState();
-    return;
+    return status_.ok();
   }
   status_ = FromReadStatus(runs_->status());
+  return false;
 }
 
+absl::string_view RunCursor::row() const { return ToView(runs_->value()); }
+
 void RunCursor::ReadState() {
-  while (states_->Valid() && states_->key().compare(runs_->key()) < 0) states_->Next();
-  if (!states_->status().ok()) {
-    status_ = FromReadStatus(states_->status());
-    return;
-  }
-  has_state_ = states_->Valid() && states_->key() == runs_->key();
+  while (states_->valid() && states_->first() < first_) states_->Next();
+  status_ = states_->status();
+  if (!status_.ok()) return;
+  has_state_ = states_->valid() && states_->first() == first_;
   state_ = RunState();
   state_.count = static_cast<uint8_t>(run_->count());
   if (!has_state_) return;
-  absl::StatusOr<RunState> state = DecodeRunState(ToView(states_->value()));
-  if (state.ok() && state->count != run_->count()) {
-    state = CorruptError(
-        "row of message states",
-        absl::StrCat("it counts ", state->count, " messages instead of ", run_->count()));
-  }
-  if (!state.ok()) {
-    status_ = CorruptRow(queue_, first_, state.status());
+  if (states_->state().count != run_->count()) {
+    status_ = CorruptRow(queue_, first_,
+                         CorruptError("row of message states",
+                                      absl::StrCat("it counts ", states_->state().count,
+                                                   " messages instead of ", run_->count())));
     return;
   }
-  state_ = *std::move(state);
+  state_ = states_->state();
+}
+
+void RunCursor::SkipHidden(int64_t after_ms, size_t max_hidden,
+                           std::vector<HiddenMessage>* hidden) {
+  for (; states_->valid() && hidden->size() < max_hidden; states_->Next()) {
+    if (states_->end_of_run() <= next_) continue;
+    // (Before the first state there may be a run without one.)
+    if (states_->first() > next_ || !states_->AllHidden(after_ms)) return;
+    states_->AddHidden(after_ms, hidden);
+    next_ = states_->end_of_run();
+    at_run_ = false;
+  }
 }
 
 absl::StatusOr<std::optional<RunState>> DbRowReader::ReadState(QueueId queue,

@@ -75,6 +75,10 @@ class RocksDbStore : public Store {
   absl::Status Sync() override;
   absl::StatusOr<Page> Scan(QueueId queue, Sequence from, const ScanLimits& limits) const override;
   absl::StatusOr<std::optional<Page>> Lookup(QueueId queue, Sequence sequence) const override;
+  absl::StatusOr<std::vector<HiddenMessage>> ScanHidden(QueueId queue, Sequence from, Sequence end,
+                                                        int64_t after_ms) const override;
+  absl::StatusOr<std::optional<LeasedMessage>> FindLease(QueueId queue,
+                                                         Sequence sequence) const override;
   absl::StatusOr<std::optional<Sequence>> FirstLive(QueueId queue, Sequence from) const override;
   absl::StatusOr<std::vector<DelayedRow>> ScanDelayed(QueueId queue, int64_t until_ms,
                                                       size_t max_rows,
@@ -213,14 +217,25 @@ absl::StatusOr<Page> RocksDbStore::Scan(QueueId queue, Sequence from,
   page.next = from;
   size_t bytes = 0;
   RunCursor cursor(db_, families_, queue, from, limits.end);
-  for (; cursor.valid(); cursor.Next()) {
+  for (;;) {
+    cursor.SkipHidden(limits.hidden_after_ms, limits.max_hidden, &page.hidden);
+    page.next = std::min(cursor.next(), limits.end);
+    if (page.hidden.size() >= limits.max_hidden) return page;
+    if (!cursor.Next()) break;
     absl::string_view copy;
     for (int i = 0; i < cursor.run().count(); ++i) {
       const Sequence sequence(cursor.first().value() + static_cast<uint64_t>(i));
       if (sequence < from || sequence >= limits.end || cursor.state().IsDead(i)) continue;
-      if (!page.messages.empty() &&
-          (page.messages.size() >= limits.max_messages || bytes >= limits.max_bytes)) {
+      if ((!page.messages.empty() &&
+           (page.messages.size() >= limits.max_messages || bytes >= limits.max_bytes)) ||
+          page.hidden.size() >= limits.max_hidden) {
         return page;
+      }
+      const int64_t visible_at_ms = cursor.state().VisibleAt(i);
+      if (visible_at_ms > limits.hidden_after_ms) {
+        page.hidden.push_back({sequence, visible_at_ms});
+        page.next = Sequence(sequence.value() + 1);
+        continue;
       }
       if (copy.data() == nullptr) copy = page.buffers.emplace_back(PinnedCopy(cursor.row()));
       AddToPage(cursor, i, copy, &page);
@@ -234,7 +249,7 @@ absl::StatusOr<Page> RocksDbStore::Scan(QueueId queue, Sequence from,
 
 absl::StatusOr<std::optional<Page>> RocksDbStore::Lookup(QueueId queue, Sequence sequence) const {
   RunCursor cursor(db_, families_, queue, sequence, Sequence(sequence.value() + 1));
-  if (!cursor.valid()) {
+  if (!cursor.Next()) {
     if (!cursor.status().ok()) return cursor.status();
     return std::nullopt;
   }
@@ -245,10 +260,33 @@ absl::StatusOr<std::optional<Page>> RocksDbStore::Lookup(QueueId queue, Sequence
   return page;
 }
 
+absl::StatusOr<std::vector<HiddenMessage>> RocksDbStore::ScanHidden(QueueId queue, Sequence from,
+                                                                    Sequence end,
+                                                                    int64_t after_ms) const {
+  std::vector<HiddenMessage> hidden;
+  StateCursor states(db_, families_, queue, from, end, rocksdb::ReadOptions());
+  for (; states.valid(); states.Next()) states.AddHidden(after_ms, &hidden);
+  if (!states.status().ok()) return states.status();
+  return hidden;
+}
+
+absl::StatusOr<std::optional<LeasedMessage>> RocksDbStore::FindLease(QueueId queue,
+                                                                     Sequence sequence) const {
+  StateCursor states(db_, families_, queue, sequence, Sequence(sequence.value() + 1),
+                     rocksdb::ReadOptions());
+  if (!states.status().ok()) return states.status();
+  if (!states.valid()) return std::nullopt;
+  const int index = static_cast<int>(sequence.value() - states.first().value());
+  const Lease lease = states.state().GetLease(index);
+  if (states.state().IsDead(index) || lease == Lease()) return std::nullopt;
+  RecordRef ref{sequence, static_cast<uint8_t>(index), states.state().count, /*has_state=*/true};
+  return LeasedMessage{ref, lease};
+}
+
 absl::StatusOr<std::optional<Sequence>> RocksDbStore::FirstLive(QueueId queue,
                                                                 Sequence from) const {
   RunCursor cursor(db_, families_, queue, from, Sequence(~uint64_t{0}));
-  for (; cursor.valid(); cursor.Next()) {
+  while (cursor.Next()) {
     for (int i = 0; i < cursor.run().count(); ++i) {
       const Sequence sequence(cursor.first().value() + static_cast<uint64_t>(i));
       if (sequence >= from && !cursor.state().IsDead(i)) return sequence;

@@ -34,9 +34,10 @@ uint32_t HeaderCrc(absl::string_view key, absl::string_view header) {
                 Crc32c(header.substr(0, kRunCrcOffset), Crc32c(key)));
 }
 
-auto FindLease(std::vector<RunState::MessageLease>& leases, int index) {
+template <typename Leases>
+auto FindLease(Leases& leases, int index) {
   return std::lower_bound(leases.begin(), leases.end(), index,
-                          [](const RunState::MessageLease& a, int b) { return a.index < b; });
+                          [](const auto& a, int b) { return a.index < b; });
 }
 
 }  // namespace
@@ -109,10 +110,8 @@ void RunState::SetLease(int index, const Lease& lease) {
 }
 
 Lease RunState::GetLease(int index) const {
-  for (const MessageLease& entry : leases) {
-    if (entry.index == index) return entry.lease;
-  }
-  return Lease();
+  const auto it = FindLease(leases, index);
+  return it != leases.end() && it->index == index ? it->lease : Lease();
 }
 
 void EncodeRunState(const RunState& state, std::string* out) {

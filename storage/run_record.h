@@ -74,6 +74,7 @@ struct RunState {
   void Kill(int index);
   void SetLease(int index, const Lease& lease);
   Lease GetLease(int index) const;
+  int64_t VisibleAt(int index) const { return GetLease(index).visible_at_ms; }
   // Nothing that needs a row.
   bool IsInitial() const { return dead == 0 && leases.empty(); }
 

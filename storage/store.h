@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -151,8 +152,25 @@ struct ScannedMessage {
   Lease lease;
 };
 
+// A message that its lease hides.
+struct HiddenMessage {
+  Sequence sequence;
+  int64_t visible_at_ms;
+
+  friend bool operator==(const HiddenMessage& a, const HiddenMessage& b) {
+    return a.sequence == b.sequence && a.visible_at_ms == b.visible_at_ms;
+  }
+};
+
+// What the store knows of a message that was received, without the message.
+struct LeasedMessage {
+  RecordRef ref;
+  Lease lease;
+};
+
 struct Page {
   std::vector<ScannedMessage> messages;  // living ones, in sequence order
+  std::vector<HiddenMessage> hidden;     // those left out for their leases, in sequence order
   Sequence next = Sequence(0);           // where the following scan starts
   bool end = false;                      // nothing lay behind the page when it was read
   std::vector<std::string> buffers;      // owns the records; never reallocated after the scan
@@ -162,6 +180,10 @@ struct ScanLimits {
   size_t max_messages = 1024;
   size_t max_bytes = 4 << 20;             // stops after the message that reaches it
   Sequence end = Sequence(~uint64_t{0});  // exclusive
+  // Messages whose leases hide them beyond this time (wall clock) come as `hidden`. Those of which
+  // nothing else is wanted are not read.
+  int64_t hidden_after_ms = std::numeric_limits<int64_t>::max();
+  size_t max_hidden = 64 << 10;
 };
 
 struct DelayedRow {
@@ -220,6 +242,14 @@ class Store {
                                     const ScanLimits& limits) const = 0;
   // The message, if it is alive. O(log n).
   virtual absl::StatusOr<std::optional<Page>> Lookup(QueueId queue, Sequence sequence) const = 0;
+  // The living messages in [from, end) whose leases hide them beyond `after_ms`, in order. Reads
+  // leases only.
+  virtual absl::StatusOr<std::vector<HiddenMessage>> ScanHidden(QueueId queue, Sequence from,
+                                                                Sequence end,
+                                                                int64_t after_ms) const = 0;
+  // The message's lease, if the message is alive and was ever received; reads no message. O(log n).
+  virtual absl::StatusOr<std::optional<LeasedMessage>> FindLease(QueueId queue,
+                                                                 Sequence sequence) const = 0;
   // The lowest living sequence >= `from`; nullopt if there is none.
   virtual absl::StatusOr<std::optional<Sequence>> FirstLive(QueueId queue, Sequence from) const = 0;
   // Delayed rows with due_ms <= `until_ms` in the order of due_ms, at most `max_rows` and about

@@ -63,6 +63,15 @@ class ScriptedStore : public storage::Store {
                                                              size_t n) const override {
     return inner_->ScanExpiry(q, kind, until, n);
   }
+  absl::StatusOr<std::vector<storage::HiddenMessage>> ScanHidden(QueueId q, Sequence from,
+                                                                 Sequence end,
+                                                                 int64_t after) const override {
+    return inner_->ScanHidden(q, from, end, after);
+  }
+  absl::StatusOr<std::optional<storage::LeasedMessage>> FindLease(QueueId q,
+                                                                  Sequence s) const override {
+    return inner_->FindLease(q, s);
+  }
   absl::Status VisitQueues(
       const std::function<absl::Status(const storage::StoredQueue&)>& visit) const override {
     return inner_->VisitQueues(visit);

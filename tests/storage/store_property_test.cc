@@ -209,6 +209,8 @@ class RandomRun {
     }
     ASSERT_EQ(expected, queue.messages.end());
 
+    CompareHidden(id, queue, from);
+
     const uint64_t probe = Below(queue.counters.next_sequence + 2);
     absl::StatusOr<std::optional<Page>> found = store.Lookup(id, Sequence(probe));
     ASSERT_TRUE(found.ok()) << found.status();
@@ -224,6 +226,63 @@ class RandomRun {
     ASSERT_EQ(first->has_value(), live != queue.messages.end()) << probe;
     if (first->has_value()) {
       EXPECT_EQ((*first)->value(), live->first);
+    }
+  }
+
+  // The same messages, those hidden told apart; and the leases alone.
+  void CompareHidden(QueueId id, const ModelQueue& queue, uint64_t from) {
+    const Store& store = harness_.store();
+    const uint64_t end = from + Below(queue.counters.next_sequence + 2);
+    ScanLimits limits;
+    limits.max_messages = Below(100) + 1;
+    limits.max_hidden = Below(100) + 1;
+    limits.hidden_after_ms = static_cast<int64_t>(Below(100));
+    limits.end = Sequence(end);
+    std::vector<uint64_t> visible;
+    std::vector<HiddenMessage> hidden, expected_hidden;
+    std::vector<uint64_t> expected_visible;
+    for (auto it = queue.messages.lower_bound(from); it != queue.messages.end() && it->first < end;
+         ++it) {
+      if (it->second.lease.visible_at_ms > limits.hidden_after_ms) {
+        expected_hidden.push_back({Sequence(it->first), it->second.lease.visible_at_ms});
+      } else {
+        expected_visible.push_back(it->first);
+      }
+    }
+    Sequence next(from);
+    for (bool at_end = false; !at_end;) {
+      absl::StatusOr<Page> page = store.Scan(id, next, limits);
+      ASSERT_TRUE(page.ok()) << page.status();
+      ASSERT_TRUE(page->end || page->next > next) << "the page leads nowhere";
+      for (const ScannedMessage& message : page->messages) {
+        visible.push_back(message.ref.sequence.value());
+        ASSERT_LT(message.ref.sequence, page->next);
+      }
+      for (const HiddenMessage& message : page->hidden) ASSERT_LT(message.sequence, page->next);
+      hidden.insert(hidden.end(), page->hidden.begin(), page->hidden.end());
+      next = page->next;
+      at_end = page->end;
+    }
+    ASSERT_EQ(visible, expected_visible);
+    ASSERT_EQ(hidden, expected_hidden);
+    absl::StatusOr<std::vector<HiddenMessage>> leases =
+        store.ScanHidden(id, Sequence(from), Sequence(end), limits.hidden_after_ms);
+    ASSERT_TRUE(leases.ok()) << leases.status();
+    ASSERT_EQ(*leases, expected_hidden);
+
+    const uint64_t probe = Below(queue.counters.next_sequence + 2);
+    absl::StatusOr<std::optional<LeasedMessage>> lease = store.FindLease(id, Sequence(probe));
+    ASSERT_TRUE(lease.ok()) << lease.status();
+    const auto message = queue.messages.find(probe);
+    ASSERT_EQ(lease->has_value(),
+              message != queue.messages.end() && message->second.lease != Lease())
+        << probe;
+    if (lease->has_value()) {
+      ASSERT_EQ((*lease)->lease, message->second.lease);
+      const RecordRef& known = builder_.ref(id.value(), probe);
+      ASSERT_EQ((*lease)->ref.sequence, known.sequence);
+      ASSERT_EQ((*lease)->ref.index, known.index);
+      ASSERT_EQ((*lease)->ref.count, known.count);
     }
   }
 
