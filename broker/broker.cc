@@ -70,8 +70,8 @@ class BrokerImpl final : public Broker {
     engine_.boot = store_->boot();
     std::memcpy(&engine_.receipt_key, store_->secret().data(), sizeof(engine_.receipt_key));
     engine_.arn_prefix = absl::StrCat("arn:aws:sqs:", options.region, ":", options.account, ":");
-    engine_.request_page = [this](std::shared_ptr<StandardQueue> queue) {
-      RequestPage(std::move(queue));
+    engine_.ask_pager = [this](std::shared_ptr<StandardQueue> queue, PagerTask task) {
+      AskPager(std::move(queue), task);
     };
     engine_.request_reclaim = [this] { RequestReclaim(); };
     engine_.run_once = [this] { return RunOnce(); };
@@ -80,9 +80,10 @@ class BrokerImpl final : public Broker {
                               const QueueTags* tags, absl::Span<const std::string> untag) {
       return registry_.Redefine(queue, attributes, tags, untag);
     };
-    // The storage takes half of the memory limit, the windows a quarter; the rest is for what is in
-    // flight.
+    // The storage takes half of the memory limit, the windows a quarter, what is in flight an
+    // eighth; the rest is for what is on its way.
     engine_.window_limit_bytes = options.memory_limit_bytes / 4;
+    engine_.in_flight_limit_bytes = options.memory_limit_bytes / 8;
     engine_.memory_queue_limit_bytes = options.data_dir.empty() ? options.memory_limit_bytes / 4 * 3
                                                                 : options.memory_limit_bytes / 4;
     absl::BitGen random;
@@ -199,7 +200,7 @@ class BrokerImpl final : public Broker {
     bool any = false;
     for (bool more = true; more; any = any || more) {
       more = timer_.RunDue(engine_.MonoNs());
-      more = ReadPages() || more;
+      more = RunPagerTasks() || more;
       more = KeepHouse() || more;
       more = log_.RunOnce() || more;
     }
@@ -275,9 +276,9 @@ class BrokerImpl final : public Broker {
     }
   }
 
-  void RequestPage(std::shared_ptr<StandardQueue> queue) {
+  void AskPager(std::shared_ptr<StandardQueue> queue, PagerTask task) {
     MutexLock lock(&work_mutex_);
-    pages_wanted_.push_back(std::move(queue));
+    pager_tasks_.push_back({std::move(queue), task});
     pager_cv_.NotifyOne();
   }
 
@@ -287,22 +288,24 @@ class BrokerImpl final : public Broker {
     housekeeper_cv_.NotifyOne();
   }
 
-  // The pages that are wanted now; true if there were any.
-  bool ReadPages() {
-    std::deque<std::shared_ptr<StandardQueue>> pages;
+  // What is wanted from the pager now; true if there was anything.
+  bool RunPagerTasks() {
+    std::deque<std::pair<std::shared_ptr<StandardQueue>, PagerTask>> tasks;
     {
       MutexLock lock(&work_mutex_);
-      pages.swap(pages_wanted_);
+      tasks.swap(pager_tasks_);
     }
-    for (const std::shared_ptr<StandardQueue>& queue : pages) queue->ReadPage();
-    return !pages.empty();
+    for (const auto& [queue, task] : tasks) {
+      task == PagerTask::kPage ? queue->ReadPage() : queue->LookAtLeases();
+    }
+    return !tasks.empty();
   }
 
   void RunPager() {
     for (;;) {
-      if (ReadPages()) continue;
+      if (RunPagerTasks()) continue;
       MutexLock lock(&work_mutex_);
-      while (!stopping_ && pages_wanted_.empty()) pager_cv_.Wait(&work_mutex_);
+      while (!stopping_ && pager_tasks_.empty()) pager_cv_.Wait(&work_mutex_);
       if (stopping_) return;
     }
   }
@@ -347,7 +350,8 @@ class BrokerImpl final : public Broker {
   CondVar housekeeper_cv_;
   bool stopping_ ABSL_GUARDED_BY(work_mutex_) = false;
   bool timer_woken_ ABSL_GUARDED_BY(work_mutex_) = false;
-  std::deque<std::shared_ptr<StandardQueue>> pages_wanted_ ABSL_GUARDED_BY(work_mutex_);
+  std::deque<std::pair<std::shared_ptr<StandardQueue>, PagerTask>> pager_tasks_
+      ABSL_GUARDED_BY(work_mutex_);
   bool sweep_wanted_ ABSL_GUARDED_BY(work_mutex_) = false;
   bool reclaim_wanted_ ABSL_GUARDED_BY(work_mutex_) = false;
 

@@ -159,6 +159,22 @@ std::optional<Restored> Restore(BasicSlot<A>& slot, MsgId id, int64_t now_ns) {
   return restored;
 }
 
+// INFLIGHT -> FREE, if it is still the receive `receives` and hidden until `until_ns`. The slot is
+// the caller's, to be given back; what it wrote before is released to whoever finds the slot free.
+template <typename A>
+bool Stow(BasicSlot<A>& slot, MsgId id, uint32_t receives, int64_t until_ns) {
+  Word word = LoadUnlocked(slot);
+  do {
+    if (word.generation() != id.generation() || word.state() != State::kInFlight ||
+        word.receives() != receives) {
+      return false;
+    }
+  } while (!Transition(slot, &word, word.Locked()));
+  const bool unchanged = slot.visible_at_ns.load(std::memory_order_relaxed) == until_ns;
+  Unlock(slot, unchanged ? word.With(State::kFree) : word);
+  return unchanged;
+}
+
 // Any state -> FREE; the state it had. The slot is the caller's, to be given back.
 template <typename A>
 std::optional<State> MakeFree(BasicSlot<A>& slot, MsgId id) {

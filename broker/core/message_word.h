@@ -10,6 +10,7 @@ namespace barista::core {
 //   DELAYED -> READY -> INFLIGHT -> READY ...       delay over; received; timed out or released
 //   READY | INFLIGHT -> DELETING | MOVING -> FREE   delete, expiry or move, waiting for its commit
 //   READY | INFLIGHT | DELAYED -> FREE              where nothing has to be committed
+//   INFLIGHT -> FREE                                stowed: only the store has it from now on
 //
 // A refused commit takes DELETING and MOVING back.
 enum class State : uint8_t {

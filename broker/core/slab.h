@@ -46,7 +46,7 @@ struct alignas(64) BasicSlot {
   uint8_t record_count = 1;
   Atomic<bool> has_state{false};  // written by the committer only
   bool acked = false;             // committer only: its deletion is in a batch
-  bool recovered = false;         // committer only: stored by an earlier boot
+  bool by_sequence = false;       // committer only: handles may know its sequence alone
 };
 using Slot = BasicSlot<StdAtomics>;
 static_assert(sizeof(Slot) == 64, "one slot, one cache line");

@@ -20,6 +20,7 @@ uint64_t Mix(uint64_t x) {
 }  // namespace
 
 Engine::~Engine() {
+  in_flight_order.Clear();
   for (uint32_t i = 0; i < slab.size(); ++i) {
     if (Payload* payload = slab.At(i).payload; payload != nullptr) payload->Unref();
   }

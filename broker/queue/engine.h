@@ -15,12 +15,15 @@
 #include "broker/core/lane.h"
 #include "broker/core/slab.h"
 #include "broker/core/timer.h"
+#include "broker/queue/in_flight_order.h"
 #include "broker/queue/payload_pool.h"
 #include "storage/store.h"
 
 namespace barista::internal {
 
 class StandardQueue;
+
+enum class PagerTask { kPage, kLeases };
 
 // What the queues of one broker share. Owned by the broker; outlives its queues' operations.
 // Thread-safe.
@@ -42,8 +45,8 @@ struct Engine {
   uint32_t boot = 0;
   std::string arn_prefix;  // "arn:aws:sqs:REGION:ACCOUNT:"
 
-  // Asks for the next page of a spilled queue, from any thread.
-  std::function<void(std::shared_ptr<StandardQueue>)> request_page;
+  // Asks the pager to work for a queue, from any thread.
+  std::function<void(std::shared_ptr<StandardQueue>, PagerTask)> ask_pager;
   // Gives space of purged and deleted queues back, some time.
   std::function<void()> request_reclaim;
   // Manual mode: Broker::RunOnce.
@@ -52,6 +55,20 @@ struct Engine {
   // Bytes of READY messages of durable queues, and what they may be together; over it queues spill.
   std::atomic<int64_t> window_bytes{0};
   int64_t window_limit_bytes = 0;
+  // Messages in flight whose leases are in the store, and what all in flight may take; over it they
+  // are stowed. Committer only.
+  InFlightOrder in_flight_order;
+  int64_t in_flight_limit_bytes = 0;
+  // Whether messages in flight take more than they may. An estimate, from any thread.
+  bool InFlightExcess() const {
+    return resident_bytes.load(std::memory_order_relaxed) -
+               window_bytes.load(std::memory_order_relaxed) -
+               memory_queue_bytes.load(std::memory_order_relaxed) +
+               in_flight_overhead.load(std::memory_order_relaxed) >
+           in_flight_limit_bytes;
+  }
+  // What in_flight_order, slots and timers take; written by the committer.
+  std::atomic<int64_t> in_flight_overhead{0};
   // Bytes of all messages of `memory` queues, and what they may be; over it sends are refused.
   std::atomic<int64_t> memory_queue_bytes{0};
   int64_t memory_queue_limit_bytes = 0;

@@ -65,7 +65,8 @@ class PurgeOp final : public commit::Operation {
     queue.published_next_ = std::max(queue.published_next_, below_);
     queue.published_shown_.store(queue.published_next_.value());
     queue.spilled_.store(false, std::memory_order_release);
-    queue.recovered_.clear();
+    queue.by_sequence_.clear();
+    queue.in_flight_.fetch_sub(queue.stowed_.RemoveBelow(below_));
     StandardQueue::Freeing freeing(&queue);
     queue.VisitSlots([&](MsgId id) {
       if (queue.engine_->slab.At(id).sequence.load(std::memory_order_relaxed) < below_.value())

@@ -11,6 +11,49 @@
 
 namespace barista::internal {
 
+// Leases that one operation writes: of messages in memory, as they are when they are added.
+// Committer only.
+class LeaseWrites {
+ public:
+  explicit LeaseWrites(StandardQueue* queue) : queue_(*queue) {}
+  // Before the first Add: how many there may be.
+  void Reserve(size_t count) { refs_.reserve(count); }
+  // Adds the message's lease to the batch, unless the message is gone, or visible although
+  // `in_flight_only`.
+  void Add(commit::Turn& turn, core::MsgId id, bool in_flight_only);
+  // After the write. Messages may leave memory now.
+  void Publish();
+
+ private:
+  StandardQueue& queue_;
+  std::vector<storage::RecordRef> refs_;
+  std::vector<core::MsgId> ids_;  // of refs_
+  std::vector<InFlightOrder::Leased> leased_;
+};
+
+// Brings a page that was read beside the committer into memory; derived classes say what of it.
+class PageOp : public commit::Operation {
+ public:
+  // `status`: of reading the page.
+  PageOp(std::shared_ptr<StandardQueue> queue, absl::Status status)
+      : Operation(queue->durability(), 0), queue_(std::move(queue)), status_(std::move(status)) {}
+  ~PageOp() override {
+    for (StandardQueue::Arrival& arrival : arrivals_) arrival.payload->Unref();
+  }
+  bool changes_store() const override { return false; }
+  absl::Status Prepare(commit::Turn&) override { return status_; }
+  void Complete(const absl::Status& status) override;
+
+ protected:
+  StandardQueue& queue() { return *queue_; }
+
+  std::vector<StandardQueue::Arrival> arrivals_;  // whose payloads are still ours
+
+ private:
+  const std::shared_ptr<StandardQueue> queue_;
+  const absl::Status status_;
+};
+
 // Writes the leases of received messages into the log, and moves exhausted ones to the dead-letter
 // queue, before the messages leave (queues with a redrive policy): a message that kills its
 // consumer's process is still counted.
@@ -34,11 +77,9 @@ class ReceiveOp final : public commit::Operation {
   const std::shared_ptr<StandardQueue> target_;
   StandardQueue::Taken taken_;
   const std::shared_ptr<ReceiveCall> call_;
-  std::vector<core::MsgId> leased_;
-  std::vector<storage::RecordRef> leases_;  // of leased_
+  LeaseWrites leases_{queue_.get()};
   std::vector<Move> moves_;
   std::vector<core::MsgId> stay_;  // exhausted, but their dead-letter queue is gone
-  int64_t now_ns_ = 0;
 };
 
 // Writes the leases of messages as they are when it is prepared. Those that have been deleted by
@@ -55,10 +96,10 @@ class LeaseOp final : public commit::Operation {
 
  private:
   const std::shared_ptr<StandardQueue> queue_;
-  std::vector<core::MsgId> ids_;
+  const std::vector<core::MsgId> ids_;
   const bool in_flight_only_;
   absl::AnyInvocable<void(const absl::Status&)> done_;
-  std::vector<storage::RecordRef> refs_;
+  LeaseWrites leases_{queue_.get()};
 };
 
 }  // namespace barista::internal

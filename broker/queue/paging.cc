@@ -14,7 +14,6 @@ using storage::Batch;
 namespace {
 
 constexpr size_t kPageMessages = 2048;
-constexpr size_t kPageBytes = 4 << 20;
 // What a page that reached the end may still read inside the turn, to become RESIDENT while senders
 // go on.
 constexpr size_t kCatchUpMessages = 1024;
@@ -26,19 +25,22 @@ constexpr size_t kReleaseBytes = 1 << 20;
 }  // namespace
 
 void StandardQueue::RequestPageIfLow() {
-  if (!spilled_.load(std::memory_order_acquire)) return;
+  if (!MoreOnDisk()) return;
   const int64_t ready = ready_count_.load(std::memory_order_relaxed);
   const bool low = ready <= 0 || (ready < kWindowMessages / 2 &&
                                   ready_bytes_.load(std::memory_order_relaxed) < kWindowBytes / 2 &&
                                   engine_->window_bytes.load(std::memory_order_relaxed) <
                                       engine_->window_limit_bytes);
-  if (low && !page_requested_.exchange(true)) engine_->request_page(shared_from_this());
+  if (low && !page_requested_.exchange(true))
+    engine_->ask_pager(shared_from_this(), PagerTask::kPage);
 }
 
-std::vector<StandardQueue::Arrival> StandardQueue::ToArrivals(const storage::Page& page) const {
+std::vector<StandardQueue::Arrival> StandardQueue::ToArrivals(
+    const storage::Page& page, absl::FunctionRef<bool(Sequence)> wanted) const {
   std::vector<Arrival> arrivals;
   arrivals.reserve(page.messages.size());
   for (const storage::ScannedMessage& message : page.messages) {
+    if (!wanted(message.ref.sequence)) continue;
     arrivals.push_back({message.ref.sequence, Payload::Copy(engine_->payloads, message.record),
                         message.ref, message.lease,
                         message.ref.sequence.value() < first_sequence_of_boot_});
@@ -46,85 +48,80 @@ std::vector<StandardQueue::Arrival> StandardQueue::ToArrivals(const storage::Pag
   return arrivals;
 }
 
-// Installs a page that was read beside the committer, unless something overtook it: a purge or the
-// removal of a message on disk begins a new epoch.
-class InstallPageOp final : public commit::Operation {
+void PageOp::Complete(const absl::Status& status) {
+  StandardQueue& queue = *queue_;
+  queue.page_requested_.store(false);
+  if (!status.ok()) {
+    queue.EndReceives(status);
+  } else {
+    queue.WakeReceives();
+    queue.WakePageWaiters();
+    // Parked receives want messages, whatever the window holds.
+    if (queue.parked_count_.load() > 0) queue.RequestPageIfLow();
+  }
+  delete this;
+}
+
+// Installs the page at the cursor, unless something overtook it: a purge or the removal of a
+// message on disk begins a new epoch.
+class InstallPageOp final : public PageOp {
  public:
   InstallPageOp(std::shared_ptr<StandardQueue> queue, Sequence from, uint64_t epoch,
                 absl::StatusOr<storage::Page> page)
-      : Operation(queue->durability(), 0),
-        queue_(std::move(queue)),
-        from_(from),
-        epoch_(epoch),
-        page_(std::move(page)) {
-    if (page_.ok()) arrivals_ = queue_->ToArrivals(*page_);
-  }
-  ~InstallPageOp() override {
-    for (StandardQueue::Arrival& arrival : arrivals_) arrival.payload->Unref();
-  }
-
-  bool changes_store() const override { return false; }
-
-  absl::Status Prepare(commit::Turn& turn) override {
-    now_ns_ = turn.mono_ns();
-    return page_.status();
+      : PageOp(std::move(queue), page.status()), from_(from), epoch_(epoch) {
+    if (!page.ok()) return;
+    page_ = *std::move(page);
+    arrivals_ = this->queue().ToArrivals(page_, StandardQueue::All);
   }
 
   void Publish() override {
-    StandardQueue& queue = *queue_;
+    StandardQueue& queue = this->queue();
     if (queue.dropped_ || epoch_ != queue.page_epoch_ || from_ != queue.cursor_ ||
         !queue.spilled_.load())
       return;
-    queue.Admit(absl::MakeSpan(arrivals_), now_ns_);
-    arrivals_.clear();
-    queue.cursor_ = page_->next;
-    if (page_->end) CatchUp();
+    Install(page_, &arrivals_);
+    if (page_.end) CatchUp();
     queue.cursor_shown_.store(queue.cursor_.value());
   }
 
-  void Complete(const absl::Status& status) override {
-    StandardQueue& queue = *queue_;
-    queue.page_requested_.store(false);
-    if (!status.ok()) {
-      queue.EndReceives(status);
-    } else {
-      queue.WakeReceives();
-      queue.WakePageWaiters();
-      // Parked receives want messages, whatever the window holds.
-      if (queue.parked_count_.load() > 0) queue.RequestPageIfLow();
-    }
-    delete this;
+ private:
+  void Install(const storage::Page& page, std::vector<StandardQueue::Arrival>* arrivals) {
+    queue().Admit(absl::MakeSpan(*arrivals), queue().ready_);
+    arrivals->clear();
+    queue().StowHidden(page.hidden);
+    queue().cursor_ = page.next;
   }
 
- private:
   // The store holds everything published so far: read the rest, and if that is little, nothing of
   // the queue is on disk only any more. What this turn publishes later finds the queue RESIDENT.
   void CatchUp() {
-    StandardQueue& queue = *queue_;
+    StandardQueue& queue = this->queue();
     storage::ScanLimits limits;
     limits.max_messages = kCatchUpMessages;
     limits.max_bytes = kCatchUpBytes;
     limits.end = queue.published_next_;
+    limits.hidden_after_ms = queue.engine_->SteadyWallMs(queue.engine_->MonoNs());
     const absl::StatusOr<storage::Page> rest =
         queue.engine_->store->Scan(queue.id_, queue.cursor_, limits);
     if (!rest.ok()) return;  // The next page request meets the same error and reports it.
-    std::vector<StandardQueue::Arrival> arrivals = queue.ToArrivals(*rest);
-    queue.Admit(absl::MakeSpan(arrivals), now_ns_);
-    queue.cursor_ = rest->next;
+    std::vector<StandardQueue::Arrival> arrivals = queue.ToArrivals(*rest, StandardQueue::All);
+    Install(*rest, &arrivals);
     if (!rest->end) return;
     queue.cursor_ = queue.published_next_;
     queue.spilled_.store(false, std::memory_order_release);
   }
 
-  const std::shared_ptr<StandardQueue> queue_;
   const Sequence from_;
   const uint64_t epoch_;
-  const absl::StatusOr<storage::Page> page_;
-  std::vector<StandardQueue::Arrival> arrivals_;
-  int64_t now_ns_ = 0;
+  storage::Page page_;
 };
 
 void StandardQueue::ReadPage() {
+  // What is back from consumers and what is new take turns.
+  if (stowed_.visible() > 0 && (!spilled_.load() || pages_.fetch_add(1) % 2 == 0)) {
+    if (const auto visible = stowed_.NextVisible(); visible.has_value())
+      return ReadReturned(*visible);
+  }
   // The epoch first: a page of a later state than its epoch is only thrown away needlessly.
   const uint64_t epoch = epoch_shown_.load();
   const Sequence from(cursor_shown_.load());
@@ -134,6 +131,7 @@ void StandardQueue::ReadPage() {
   // Not beyond what is published: a message that is stored but not yet acknowledged must not be
   // seen (I1).
   limits.end = Sequence(published_shown_.load());
+  limits.hidden_after_ms = engine_->SteadyWallMs(engine_->MonoNs());
   engine_->log->Submit(
       new InstallPageOp(shared_from_this(), from, epoch, engine_->store->Scan(id_, from, limits)));
 }
@@ -157,9 +155,8 @@ class ReleaseDelayedOp final : public commit::Operation {
     StandardQueue& queue = *queue_;
     if (queue.dropped_ || queue.releasing_ || queue.unpublished_purges_ > 0)
       return absl::OkStatus();
-    now_ns_ = turn.mono_ns();
     const absl::StatusOr<std::vector<storage::DelayedRow>> rows = queue.engine_->store->ScanDelayed(
-        queue.id_, queue.engine_->SteadyWallMs(now_ns_), kReleaseMessages, kReleaseBytes);
+        queue.id_, queue.engine_->SteadyWallMs(turn.mono_ns()), kReleaseMessages, kReleaseBytes);
     if (!rows.ok()) return rows.status();
     if (rows->empty()) return absl::OkStatus();
     releasing_ = queue.releasing_ = true;
@@ -182,7 +179,7 @@ class ReleaseDelayedOp final : public commit::Operation {
     StandardQueue& queue = *queue_;
     if (!releasing_) return queue.ArmNextDelay();
     queue.releasing_ = false;
-    queue.AdmitNew(absl::MakeSpan(arrivals_), now_ns_);
+    queue.AdmitNew(absl::MakeSpan(arrivals_));
     for (StandardQueue::Arrival& arrival : arrivals_) arrival.payload = nullptr;
     queue.PublishCounters();
     queue.ArmNextDelay();
@@ -197,7 +194,6 @@ class ReleaseDelayedOp final : public commit::Operation {
   const std::shared_ptr<StandardQueue> queue_;
   std::vector<StandardQueue::Arrival> arrivals_;
   bool releasing_ = false;
-  int64_t now_ns_ = 0;
 };
 
 // Fires when the first delayed message of a durable queue is due.

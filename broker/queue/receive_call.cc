@@ -33,7 +33,7 @@ bool ReceiveCall::Run() {
       Finish(status);
       return true;
     }
-    const bool spilled = queue.spilled_.load(std::memory_order_acquire);
+    const bool more_on_disk = queue.MoreOnDisk();
     StandardQueue::Taken taken;
     queue.Take(max_messages_, visibility_ns_, &taken);
     if (taken.must_commit) {
@@ -50,7 +50,7 @@ bool ReceiveCall::Run() {
       return true;
     }
     const bool wait_for_page = deadline_ns_ == 0;
-    if (wait_for_page && !spilled) {
+    if (wait_for_page && !more_on_disk) {
       Finish(std::vector<ReceivedMessage>());
       return true;
     }
@@ -61,7 +61,7 @@ bool ReceiveCall::Run() {
       End(status);
       return true;
     }
-    if (wait_for_page && !queue.spilled_.load(std::memory_order_acquire)) {
+    if (wait_for_page && !queue.MoreOnDisk()) {
       queue.WakePageWaiters();
       return false;
     }

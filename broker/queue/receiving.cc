@@ -188,8 +188,13 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
   }
   ArmVisibility(taken->ids, now_ns + visibility_ns);
   if (durable() && !taken->must_commit) {
-    engine_->log->SubmitLazy(
-        new LeaseOp(shared_from_this(), taken->ids, /*in_flight_only=*/true, nullptr));
+    // What is deleted until then costs nothing; but memory that is short does not wait.
+    auto* lease = new LeaseOp(shared_from_this(), taken->ids, /*in_flight_only=*/true, nullptr);
+    if (engine_->InFlightExcess()) {
+      engine_->log->Submit(lease);
+    } else {
+      engine_->log->SubmitLazy(lease);
+    }
   }
 }
 
@@ -270,7 +275,11 @@ void StandardQueue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) {
         !engine_->slab.Contains(receipt->message))
       continue;
     Untake(receipt->message, receipt->receives);
-    leased.push_back(receipt->message);
+    if (LeftMemory(receipt->message)) {
+      UntakeStowed(*receipt);
+    } else {
+      leased.push_back(receipt->message);
+    }
   }
   if (leased.empty()) return;
   if (durable()) {
@@ -329,12 +338,9 @@ ReceiveOp::ReceiveOp(std::shared_ptr<StandardQueue> queue, std::shared_ptr<Stand
 absl::Status ReceiveOp::Prepare(commit::Turn& turn) {
   StandardQueue& queue = *queue_;
   if (queue.dropped_) return QueueDoesNotExist(queue.name_);
-  now_ns_ = turn.mono_ns();
   if (queue.durable()) {
-    leases_.reserve(taken_.ids.size());
-    for (MsgId id : taken_.ids) {
-      if (queue.AddLease(turn, id, /*in_flight_only=*/false, &leases_)) leased_.push_back(id);
-    }
+    leases_.Reserve(taken_.ids.size());
+    for (MsgId id : taken_.ids) leases_.Add(turn, id, /*in_flight_only=*/false);
   }
   StandardQueue* const target = target_.get();
   for (MsgId id : taken_.exhausted) {
@@ -382,7 +388,7 @@ absl::Status ReceiveOp::Prepare(commit::Turn& turn) {
 }
 
 void ReceiveOp::Publish() {
-  for (size_t i = 0; i < leases_.size(); ++i) queue_->NoteState(leased_[i], leases_[i]);
+  leases_.Publish();
   if (moves_.empty()) return;
   std::vector<StandardQueue::Arrival> arrivals;
   for (Move& move : moves_) {
@@ -390,9 +396,9 @@ void ReceiveOp::Publish() {
     arrivals.push_back(move.arrival);
   }
   if (target_->durable()) {
-    target_->AdmitNew(absl::MakeSpan(arrivals), now_ns_);
+    target_->AdmitNew(absl::MakeSpan(arrivals));
   } else {
-    target_->Admit(absl::MakeSpan(arrivals), now_ns_);
+    target_->Admit(absl::MakeSpan(arrivals), target_->ready_);
   }
   target_->PublishCounters();
   queue_->PublishCounters();
@@ -429,45 +435,53 @@ LeaseOp::LeaseOp(std::shared_ptr<StandardQueue> queue, std::vector<MsgId> ids, b
 
 absl::Status LeaseOp::Prepare(commit::Turn& turn) {
   if (queue_->dropped_) return QueueDoesNotExist(queue_->name_);
-  refs_.reserve(ids_.size());
-  size_t kept = 0;
-  for (MsgId id : ids_) {
-    if (queue_->AddLease(turn, id, in_flight_only_, &refs_)) ids_[kept++] = id;
-  }
-  ids_.resize(kept);
+  leases_.Reserve(ids_.size());
+  for (MsgId id : ids_) leases_.Add(turn, id, in_flight_only_);
   return absl::OkStatus();
 }
 
-void LeaseOp::Publish() {
-  for (size_t i = 0; i < refs_.size(); ++i) queue_->NoteState(ids_[i], refs_[i]);
-}
+void LeaseOp::Publish() { leases_.Publish(); }
 
 void LeaseOp::Complete(const absl::Status& status) {
   if (done_ != nullptr) done_(status);
   delete this;
 }
 
-bool StandardQueue::AddLease(commit::Turn& turn, MsgId id, bool in_flight_only,
-                             std::vector<storage::RecordRef>* refs) {
-  Slot& slot = engine_->slab.At(id);
+// ---- LeaseWrites ----
+
+void LeaseWrites::Add(commit::Turn& turn, MsgId id, bool in_flight_only) {
+  Slot& slot = queue_.engine_->slab.At(id);
   const Word word = LoadUnlocked(slot);
   if (word.generation() != id.generation() || slot.acked ||
-      slot.sequence.load(std::memory_order_relaxed) < counters_.purge_sequence)
-    return false;
-  if (word.state() != State::kInFlight && (in_flight_only || word.state() != State::kReady))
-    return false;
+      slot.sequence.load(std::memory_order_relaxed) < queue_.counters_.purge_sequence)
+    return;
+  if (word.state() != State::kInFlight && (in_flight_only || word.state() != State::kReady)) return;
   storage::Lease lease;
   lease.receives = word.receives();
-  lease.boot = engine_->boot;
+  lease.boot = queue_.engine_->boot;
   lease.first_receive_ms = slot.first_receive_ms.load(std::memory_order_relaxed);
   if (word.state() == State::kInFlight) {
-    // + 1: rounded up.
-    lease.visible_at_ms =
-        engine_->SteadyWallMs(slot.visible_at_ns.load(std::memory_order_relaxed)) + 1;
+    const int64_t visible_at_ns = slot.visible_at_ns.load(std::memory_order_relaxed);
+    lease.visible_at_ms = queue_.LeaseMs(visible_at_ns);
+    leased_.push_back({id, visible_at_ns, word.receives()});
   }
-  refs->push_back(RefOf(slot));
-  turn.batch().Add(storage::Batch::SetLease{id_, &refs->back(), lease});
-  return true;
+  ids_.push_back(id);
+  refs_.push_back(StandardQueue::RefOf(slot));
+  turn.batch().Add(storage::Batch::SetLease{queue_.id_, &refs_.back(), lease});
+}
+
+void LeaseWrites::Publish() {
+  // The store has told whether a record has a row of states now. (Unless an operation before us in
+  // the turn has ended the message's life.)
+  for (size_t i = 0; i < refs_.size(); ++i) {
+    Slot& slot = queue_.engine_->slab.At(ids_[i]);
+    if (refs_[i].has_state && LoadUnlocked(slot).generation() == ids_[i].generation())
+      slot.has_state.store(true, std::memory_order_relaxed);
+  }
+  if (leased_.empty()) return;
+  Engine& engine = *queue_.engine_;
+  engine.in_flight_order.Add(queue_.shared_from_this(), std::move(leased_));
+  StandardQueue::StowExcess(engine);
 }
 
 }  // namespace barista::internal

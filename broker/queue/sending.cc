@@ -52,8 +52,7 @@ class SendOp final : public commit::Operation {
   absl::Status Prepare(commit::Turn& turn) override {
     StandardQueue& queue = *queue_;
     if (queue.dropped_) return QueueDoesNotExist(queue.name_);
-    now_ns_ = turn.mono_ns();
-    const int64_t steady_ms = queue.engine_->SteadyWallMs(now_ns_);
+    const int64_t steady_ms = queue.engine_->SteadyWallMs(turn.mono_ns());
     storage::QueueCounters& counters = queue.counters_;
     for (Entry& entry : entries_) {
       entry.sequence = Sequence(counters.next_sequence++);
@@ -81,7 +80,7 @@ class SendOp final : public commit::Operation {
       if (entry.delay_ns > 0) continue;
       arrivals.push_back({entry.sequence, std::exchange(entry.payload, nullptr), entry.ref, {}});
     }
-    queue_->AdmitNew(absl::MakeSpan(arrivals), now_ns_);
+    queue_->AdmitNew(absl::MakeSpan(arrivals));
     queue_->PublishCounters();
     queue_->engine_->sent.fetch_add(entries_.size(), std::memory_order_relaxed);
     queue_->engine_->bytes_sent.fetch_add(bytes(), std::memory_order_relaxed);
@@ -105,7 +104,6 @@ class SendOp final : public commit::Operation {
   std::vector<absl::StatusOr<SendResult>> results_;
   std::vector<Entry> entries_;
   Queue::SendCallback done_;
-  int64_t now_ns_ = 0;
   int64_t first_due_ms_ = kNoDue;
 };
 
@@ -274,7 +272,7 @@ bool StandardQueue::SendInMemory(absl::Span<Payload* const> payloads,
     slot.visible_at_ns.store(due_ns[i], std::memory_order_relaxed);
     slot.queue.store(id_.value(), std::memory_order_relaxed);
     slot.acked = false;
-    slot.recovered = false;
+    slot.by_sequence = false;
     total_bytes += bytes;
     const bool delayed = due_ns[i] != 0;
     if (delayed) {
@@ -307,7 +305,7 @@ bool StandardQueue::SendInMemory(absl::Span<Payload* const> payloads,
   return true;
 }
 
-void StandardQueue::AdmitNew(absl::Span<Arrival> arrivals, int64_t now_ns) {
+void StandardQueue::AdmitNew(absl::Span<Arrival> arrivals) {
   size_t admitted = 0;
   if (!spilled_.load(std::memory_order_relaxed)) {
     // Receivers only make more room meanwhile.
@@ -329,56 +327,42 @@ void StandardQueue::AdmitNew(absl::Span<Arrival> arrivals, int64_t now_ns) {
     published_next_ = Sequence(arrivals.back().sequence.value() + 1);
     published_shown_.store(published_next_.value());
   }
-  Admit(arrivals.subspan(0, admitted), now_ns);
+  Admit(arrivals.subspan(0, admitted), ready_);
   for (Arrival& arrival : arrivals.subspan(admitted)) arrival.payload->Unref();
 }
 
-void StandardQueue::Admit(absl::Span<Arrival> arrivals, int64_t now_ns) {
-  absl::InlinedVector<MsgId, 64> ready;
-  absl::InlinedVector<MsgId, 16> leased;
-  int64_t leased_until_ns = core::kNever;  // all of `leased`
-  for (Arrival& arrival : arrivals) {
-    MsgId id;
-    engine_->slab.Allocate(absl::MakeSpan(&id, 1));
+void StandardQueue::Admit(absl::Span<Arrival> arrivals, core::Lane& lane) {
+  absl::InlinedVector<MsgId, 64> ids(arrivals.size());
+  engine_->slab.Allocate(absl::MakeSpan(ids));
+  int64_t total_bytes = 0;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    Arrival& arrival = arrivals[i];
+    const MsgId id = ids[i];
     Slot& slot = engine_->slab.At(id);
     const int64_t bytes = static_cast<int64_t>(arrival.payload->bytes());
-    const int64_t visible_at_ns =
-        arrival.lease.visible_at_ms == 0 ? 0 : engine_->MonoAt(arrival.lease.visible_at_ms);
-    const bool in_flight = visible_at_ns > now_ns;
+    total_bytes += bytes;
     slot.sequence.store(arrival.sequence.value(), std::memory_order_relaxed);
     slot.payload = arrival.payload;
     slot.payload_bytes.store(static_cast<uint32_t>(bytes), std::memory_order_relaxed);
     slot.first_receive_ms.store(arrival.lease.first_receive_ms, std::memory_order_relaxed);
-    slot.visible_at_ns.store(visible_at_ns, std::memory_order_relaxed);
+    slot.visible_at_ns.store(0, std::memory_order_relaxed);
     slot.queue.store(id_.value(), std::memory_order_relaxed);
     slot.record_index = arrival.ref.index;
     slot.record_count = arrival.ref.count;
     slot.has_state.store(arrival.ref.has_state, std::memory_order_relaxed);
     slot.acked = false;
-    slot.recovered = arrival.recovered;
-    if (arrival.recovered) recovered_[arrival.sequence.value()] = id;
-    engine_->resident.fetch_add(1, std::memory_order_relaxed);
-    engine_->resident_bytes.fetch_add(bytes, std::memory_order_relaxed);
-    if (!durable()) engine_->memory_queue_bytes.fetch_add(bytes, std::memory_order_relaxed);
-    if (in_flight) {
-      CountInFlight(1);
-      if (visible_at_ns != leased_until_ns && !leased.empty()) {
-        ArmVisibility(leased, leased_until_ns);
-        leased.clear();
-      }
-      leased_until_ns = visible_at_ns;
-      leased.push_back(id);
-    } else {
-      CountReady(1, bytes);
-      ready.push_back(id);
-    }
-    const uint32_t receives = arrival.lease.receives;
-    const Word word = in_flight ? Word(id.generation(), State::kInFlight, receives)
-                                : Word(id.generation(), State::kReady, receives).Queued();
-    slot.word.store(word.bits(), std::memory_order_release);
+    slot.by_sequence = arrival.by_sequence;
+    if (arrival.by_sequence) by_sequence_[arrival.sequence.value()] = id;
   }
-  if (!leased.empty()) ArmVisibility(leased, leased_until_ns);
-  ready_.Push(ready);
+  engine_->resident.fetch_add(static_cast<int64_t>(ids.size()), std::memory_order_relaxed);
+  engine_->resident_bytes.fetch_add(total_bytes, std::memory_order_relaxed);
+  if (!durable()) engine_->memory_queue_bytes.fetch_add(total_bytes, std::memory_order_relaxed);
+  CountReady(static_cast<int64_t>(ids.size()), total_bytes);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const Word word = Word(ids[i].generation(), State::kReady, arrivals[i].lease.receives).Queued();
+    engine_->slab.At(ids[i]).word.store(word.bits(), std::memory_order_release);
+  }
+  lane.Push(ids);
 }
 
 }  // namespace barista::internal

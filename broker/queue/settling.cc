@@ -97,38 +97,52 @@ bool StandardQueue::AckSlot(commit::Turn& turn, MsgId id) {
   return true;
 }
 
-absl::StatusOr<std::optional<storage::Page>> StandardQueue::LookupOnDisk(Sequence sequence) {
-  const bool on_disk =
-      spilled_.load(std::memory_order_relaxed) && sequence >= cursor_ &&
-      sequence < published_next_ && sequence.value() >= counters_.purge_sequence &&
-      unpublished_purges_ == 0 &&
-      std::find(disk_acks_.begin(), disk_acks_.end(), sequence.value()) == disk_acks_.end();
-  if (!on_disk) return std::optional<storage::Page>();
-  return engine_->store->Lookup(id_, sequence);
+absl::StatusOr<std::optional<StandardQueue::OnDisk>> StandardQueue::FindOnDisk(Sequence sequence) {
+  if (sequence.value() < counters_.purge_sequence || unpublished_purges_ > 0) return std::nullopt;
+  if (const Stowed::Place place = stowed_.Find(sequence); place != Stowed::Place::kNowhere) {
+    absl::StatusOr<std::optional<storage::LeasedMessage>> leased =
+        engine_->store->FindLease(id_, sequence);
+    if (!leased.ok()) return leased.status();
+    if (!leased->has_value()) return std::nullopt;
+    return OnDisk{**leased, place};
+  }
+  if (!spilled_.load(std::memory_order_relaxed) || sequence < cursor_ ||
+      sequence >= published_next_ ||
+      std::find(disk_acks_.begin(), disk_acks_.end(), sequence.value()) != disk_acks_.end())
+    return std::nullopt;
+  absl::StatusOr<std::optional<storage::Page>> page = engine_->store->Lookup(id_, sequence);
+  if (!page.ok()) return page.status();
+  if (!page->has_value()) return std::nullopt;
+  const storage::ScannedMessage& message = (*page)->messages.front();
+  return OnDisk{{message.ref, message.lease}, Stowed::Place::kNowhere};
 }
 
-absl::StatusOr<bool> StandardQueue::AckSequence(commit::Turn& turn, Sequence sequence, MsgId* id) {
-  if (const auto it = recovered_.find(sequence.value()); it != recovered_.end()) {
-    *id = it->second;
-    return AckSlot(turn, *id);
-  }
-  absl::StatusOr<std::optional<storage::Page>> page = LookupOnDisk(sequence);
-  if (!page.ok()) return page.status();
-  if (!page->has_value()) return false;
-  turn.batch().Add(storage::Batch::Ack{id_, (*page)->messages.front().ref});
+absl::StatusOr<StandardQueue::Acked> StandardQueue::AckSequence(commit::Turn& turn,
+                                                                Sequence sequence) {
+  if (const auto it = by_sequence_.find(sequence.value()); it != by_sequence_.end())
+    return Acked{AckSlot(turn, it->second), it->second};
+  const absl::StatusOr<std::optional<OnDisk>> found = FindOnDisk(sequence);
+  if (!found.ok()) return found.status();
+  if (!found->has_value()) return Acked{};
+  turn.batch().Add(storage::Batch::Ack{id_, (*found)->message.ref});
   ++counters_.deleted;
-  BeginPageEpoch();
-  disk_acks_.push_back(sequence.value());
+  low_watermark_stale_ = true;
+  if ((*found)->stowed == Stowed::Place::kNowhere) {
+    BeginPageEpoch();
+    disk_acks_.push_back(sequence.value());
+  } else {
+    stowed_.Remove(sequence);
+  }
   turn.Touch(this);
-  return true;
+  return Acked{true, MsgId(), (*found)->stowed == Stowed::Place::kHidden};
 }
 
 void StandardQueue::FreeAcked(absl::Span<const MsgId> ids) {
   Freeing freeing(this, ids.size());
   for (MsgId id : ids) {
     const Slot& slot = engine_->slab.At(id);
-    if (durable() && slot.recovered && !recovered_.empty())
-      recovered_.erase(slot.sequence.load(std::memory_order_relaxed));
+    if (durable() && slot.by_sequence && !by_sequence_.empty())
+      by_sequence_.erase(slot.sequence.load(std::memory_order_relaxed));
     TryFree(id, &freeing);
   }
 }
@@ -137,8 +151,8 @@ void StandardQueue::FreeAcked(absl::Span<const MsgId> ids) {
 class DeleteOp final : public commit::Operation {
  public:
   struct Entry {
-    MsgId id;           // in memory, of this boot; or
-    Sequence sequence;  // of an earlier boot (then `id` is empty until Prepare)
+    MsgId id;           // where it was in memory; empty if nobody knows
+    Sequence sequence;  // 0: it is in memory
     size_t result = 0;
   };
 
@@ -155,20 +169,19 @@ class DeleteOp final : public commit::Operation {
     StandardQueue& queue = *queue_;
     if (queue.dropped_) return QueueDoesNotExist(queue.name_);
     for (Entry& entry : entries_) {
-      if (entry.id.bits != 0) {
-        if (queue.AckSlot(turn, entry.id)) acked_.push_back(entry.id);
+      if (entry.id.bits != 0 && queue.AckSlot(turn, entry.id)) {
+        acked_.push_back(entry.id);
         continue;
       }
-      MsgId id;
-      const absl::StatusOr<bool> acked = queue.AckSequence(turn, entry.sequence, &id);
+      if (entry.sequence == Sequence(0)) continue;
+      const absl::StatusOr<StandardQueue::Acked> acked = queue.AckSequence(turn, entry.sequence);
       if (!acked.ok()) {
         statuses_[entry.result] = acked.status();
-      } else if (*acked) {
-        if (id.bits != 0) {
-          acked_.push_back(id);
-        } else {
-          ++on_disk_;
-        }
+      } else if (acked->any && acked->id.bits != 0) {
+        acked_.push_back(acked->id);
+      } else if (acked->any) {
+        ++on_disk_;
+        in_flight_ += acked->in_flight;
       }
     }
     return absl::OkStatus();
@@ -180,6 +193,7 @@ class DeleteOp final : public commit::Operation {
     if (on_disk_ > 0) {
       queue.disk_acks_.clear();
       queue.BeginPageEpoch();
+      queue.in_flight_.fetch_sub(in_flight_);
     }
     queue.PublishCounters();
     (expired_ ? queue.engine_->expired : queue.engine_->deleted)
@@ -210,6 +224,7 @@ class DeleteOp final : public commit::Operation {
   Queue::StatusesCallback done_;
   std::vector<MsgId> acked_;
   size_t on_disk_ = 0;
+  int64_t in_flight_ = 0;  // of on_disk_
 };
 
 void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wait,
@@ -245,7 +260,8 @@ void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wa
     // operation that finds the message acknowledged by an earlier one completes after that one.
     Claim(id);
     if (Word(engine_->slab.At(id).word.load(std::memory_order_acquire)).generation() ==
-        id.generation()) {
+            id.generation() ||
+        LeftMemory(id)) {
       entries.push_back({id, receipt->sequence, i});
     }
   }
@@ -312,6 +328,7 @@ class VisibilityOp final : public commit::Operation {
     Sequence sequence;
     int64_t timeout_ns;
     size_t result;
+    uint32_t untake = 0;  // not 0: the receive to take back, if it is the last one still
   };
 
   VisibilityOp(std::shared_ptr<StandardQueue> queue, std::vector<MsgId> changed,
@@ -327,40 +344,22 @@ class VisibilityOp final : public commit::Operation {
   absl::Status Prepare(commit::Turn& turn) override {
     StandardQueue& queue = *queue_;
     if (queue.dropped_) return QueueDoesNotExist(queue.name_);
-    refs_.reserve(changed_.size() + entries_.size());
+    on_disk_.reserve(entries_.size());
     for (const Entry& entry : entries_) {
-      if (const auto it = queue.recovered_.find(entry.sequence.value());
-          it != queue.recovered_.end()) {
-        statuses_[entry.result] =
-            queue.ChangeVisibility(it->second, entry.timeout_ns, turn.mono_ns());
-        if (statuses_[entry.result].ok()) changed_.push_back(it->second);
-        continue;
-      }
-      absl::StatusOr<std::optional<storage::Page>> page = queue.LookupOnDisk(entry.sequence);
-      if (!page.ok() || !page->has_value()) {
-        statuses_[entry.result] = page.ok() ? NotAvailable() : page.status();
-        continue;
-      }
-      storage::Lease lease = (*page)->messages.front().lease;
-      lease.visible_at_ms =
-          entry.timeout_ns == 0
-              ? 0
-              : queue.engine_->SteadyWallMs(turn.mono_ns() + entry.timeout_ns) + 1;
-      refs_.push_back((*page)->messages.front().ref);
-      turn.batch().Add(storage::Batch::SetLease{queue.id_, &refs_.back(), lease});
-      on_disk_ = true;
-      queue.BeginPageEpoch();
+      absl::Status status = Change(turn, entry);
+      if (!statuses_.empty()) statuses_[entry.result] = std::move(status);
     }
-    for (MsgId id : changed_) {
-      if (queue.AddLease(turn, id, /*in_flight_only=*/false, &refs_))
-        leased_.push_back({id, refs_.size() - 1});
-    }
+    leases_.Reserve(changed_.size());
+    for (MsgId id : changed_) leases_.Add(turn, id, /*in_flight_only=*/false);
     return absl::OkStatus();
   }
 
   void Publish() override {
-    if (on_disk_) queue_->BeginPageEpoch();
-    for (const auto& [id, ref] : leased_) queue_->NoteState(id, refs_[ref]);
+    if (epoch_) queue_->BeginPageEpoch();
+    // The store shows the new leases from now on.
+    for (const storage::RecordRef& ref : on_disk_) queue_->stowed_.Touch(ref.sequence);
+    queue_->ArmLeases(queue_->stowed_.first_over_ms());
+    leases_.Publish();
   }
 
   void Complete(const absl::Status& status) override {
@@ -370,20 +369,71 @@ class VisibilityOp final : public commit::Operation {
       }
     }
     queue_->WakeReceives();
-    done_(std::move(statuses_));
+    if (done_ != nullptr) done_(std::move(statuses_));
     delete this;
   }
 
  private:
+  // Changes a message that its handle does not find in memory.
+  absl::Status Change(commit::Turn& turn, const Entry& entry) {
+    StandardQueue& queue = *queue_;
+    if (const auto it = queue.by_sequence_.find(entry.sequence.value());
+        it != queue.by_sequence_.end()) {
+      if (entry.untake != 0) {
+        queue.Untake(it->second, entry.untake);
+      } else if (absl::Status status =
+                     queue.ChangeVisibility(it->second, entry.timeout_ns, turn.mono_ns());
+                 !status.ok()) {
+        return status;
+      }
+      changed_.push_back(it->second);
+      return absl::OkStatus();
+    }
+    const absl::StatusOr<std::optional<StandardQueue::OnDisk>> found =
+        queue.FindOnDisk(entry.sequence);
+    if (!found.ok()) return found.status();
+    if (!found->has_value()) return NotAvailable();
+    storage::Lease lease = (*found)->message.lease;
+    if (entry.untake != 0) {
+      if (lease.receives != entry.untake || lease.boot != queue.engine_->boot)
+        return NotAvailable();
+      --lease.receives;
+    }
+    const int64_t now_ms = queue.engine_->SteadyWallMs(turn.mono_ns());
+    lease.visible_at_ms =
+        entry.timeout_ns == 0 ? 0 : queue.LeaseMs(turn.mono_ns() + entry.timeout_ns);
+    on_disk_.push_back((*found)->message.ref);
+    turn.batch().Add(storage::Batch::SetLease{queue.id_, &on_disk_.back(), lease});
+    switch ((*found)->stowed) {
+      case Stowed::Place::kNowhere:
+        epoch_ = true;
+        queue.BeginPageEpoch();
+        break;
+      case Stowed::Place::kVisible:
+        if (entry.timeout_ns == 0) break;
+        queue.CountInFlight(1);
+        [[fallthrough]];
+      case Stowed::Place::kHidden:
+        // Visible at once means: as soon as somebody looks at its lease.
+        queue.stowed_.Hide(entry.sequence, std::max(lease.visible_at_ms, now_ms));
+    }
+    return absl::OkStatus();
+  }
+
   const std::shared_ptr<StandardQueue> queue_;
   std::vector<MsgId> changed_;
   std::vector<Entry> entries_;
   std::vector<absl::Status> statuses_;
   Queue::StatusesCallback done_;
-  std::vector<storage::RecordRef> refs_;
-  std::vector<std::pair<MsgId, size_t>> leased_;
-  bool on_disk_ = false;
+  std::vector<storage::RecordRef> on_disk_;
+  LeaseWrites leases_{queue_.get()};
+  bool epoch_ = false;  // a message at or behind the cursor was changed
 };
+
+void StandardQueue::UntakeStowed(const Receipt& receipt) {
+  engine_->log->Submit(new VisibilityOp(shared_from_this(), {},
+                                        {{receipt.sequence, 0, 0, receipt.receives}}, {}, nullptr));
+}
 
 void StandardQueue::ChangeVisibilityBatch(absl::Span<const VisibilityChange> changes, Wait wait,
                                           Queue::StatusesCallback done) {
@@ -414,10 +464,16 @@ void StandardQueue::ChangeVisibilityBatch(absl::Span<const VisibilityChange> cha
       }
       continue;
     }
-    statuses[i] = engine_->slab.Contains(receipt->message)
-                      ? ChangeVisibility(receipt->message, timeout_ns, now_ns)
-                      : NotAvailable();
-    if (statuses[i].ok()) changed.push_back(receipt->message);
+    if (!engine_->slab.Contains(receipt->message)) {
+      statuses[i] = NotAvailable();
+      continue;
+    }
+    statuses[i] = ChangeVisibility(receipt->message, timeout_ns, now_ns);
+    if (statuses[i].ok()) {
+      changed.push_back(receipt->message);
+    } else if (durable() && LeftMemory(receipt->message)) {
+      entries.push_back({receipt->sequence, timeout_ns, i});
+    }
   }
   const bool logged =
       durable() && max_receive_count_.load(std::memory_order_relaxed) > 0 && !changed.empty();

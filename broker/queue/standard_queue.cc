@@ -239,6 +239,7 @@ void StandardQueue::Drop() {
     Freeing freeing(this);
     VisitSlots([&](MsgId id) { TryFree(id, &freeing); });
   }
+  in_flight_.fetch_sub(stowed_.RemoveBelow(Sequence(~uint64_t{0})));
   ReleaseLanes();
 }
 

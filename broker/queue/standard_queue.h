@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/functional/function_ref.h"
 #include "broker/base/ids.h"
 #include "broker/base/mutex.h"
 #include "broker/commit/operation.h"
@@ -22,6 +23,7 @@
 #include "broker/queue/payload.h"
 #include "broker/queue/queue_state.h"
 #include "broker/queue/receipt.h"
+#include "broker/queue/stowed.h"
 #include "storage/store.h"
 
 namespace barista::internal {
@@ -44,6 +46,7 @@ using Definition = std::shared_ptr<const QueueDescription>;
 //   Delete   DELETING (caller) -> DeleteOp -> store -> slot free            settling.cc
 //   Timer    INFLIGHT -> READY -> returned lane                             receiving.cc
 //   Pager    store -> slots, lane                                           paging.cc
+//   Stow     slot of a leased message -> free; back when its lease is over  stowing.cc
 //
 // A queue of durability `memory` does the same without operations and store; its window is the
 // queue.
@@ -58,6 +61,7 @@ class StandardQueue final : public QueueState,
   // Limits of the window: READY messages in memory.
   static constexpr int64_t kWindowMessages = 64 << 10;
   static constexpr int64_t kWindowBytes = 64 << 20;
+  static constexpr size_t kPageBytes = 4 << 20;
 
   // `definition` as decoded or newly made, every attribute set. A queue with messages in the store
   // starts SPILLED at its low watermark.
@@ -110,8 +114,9 @@ class StandardQueue final : public QueueState,
 
   // Durable queues with delayed messages: arms the timer for the first.
   void ArmNextDelay();
-  // The pager's part: reads the page and hands it to the committer. Any thread.
+  // The pager's part: read and hand it to the committer. Any thread.
   void ReadPage();
+  void LookAtLeases();
   // Submits the removal of what has outlived its retention, and lets the low watermark follow. Any
   // thread, about once a minute.
   void Sweep();
@@ -125,7 +130,13 @@ class StandardQueue final : public QueueState,
   friend class VisibilityOp;
   friend class PurgeOp;
   friend class ReleaseDelayedOp;
+  friend class PageOp;
   friend class InstallPageOp;
+  friend class InstallReturnedOp;
+  friend class SettleLeasesOp;
+  friend class LeaseWrites;
+  friend class InFlightOrder;
+  friend class LeaseTimer;
   friend class SweepOp;
   friend class VisibilityTimer;
   friend class DelayTimer;
@@ -136,8 +147,8 @@ class StandardQueue final : public QueueState,
     Sequence sequence;
     Payload* payload;  // one reference, handed over
     storage::RecordRef ref;
-    storage::Lease lease;
-    bool recovered = false;
+    storage::Lease lease;      // over, if it ever hid the message
+    bool by_sequence = false;  // handles may know its sequence alone: it came from disk
   };
   // What one attempt to receive found.
   struct Taken {
@@ -195,9 +206,9 @@ class StandardQueue final : public QueueState,
   bool SendInMemory(absl::Span<Payload* const> payloads, absl::Span<const int64_t> due_ns);
   // Committer: newly stored messages in sequence order. Those for which the window has no room stay
   // on disk, and the queue is SPILLED from there on.
-  void AdmitNew(absl::Span<Arrival> arrivals, int64_t now_ns);
-  // Committer: takes messages into memory in sequence order. Leased ones start INFLIGHT.
-  void Admit(absl::Span<Arrival> arrivals, int64_t now_ns);
+  void AdmitNew(absl::Span<Arrival> arrivals);
+  // Committer: takes messages into memory in sequence order.
+  void Admit(absl::Span<Arrival> arrivals, core::Lane& lane);
   void ArmDelay(int64_t due_ms);
 
   // ---- Receiving ----
@@ -230,22 +241,20 @@ class StandardQueue final : public QueueState,
   // ---- Committer ----
   // Removes a message in memory from the store; false if an earlier operation did.
   bool AckSlot(commit::Turn& turn, core::MsgId id);
-  // The same for a message of an earlier boot, which may be in memory (then *id is set) or on disk
-  // only.
-  absl::StatusOr<bool> AckSequence(commit::Turn& turn, Sequence sequence, core::MsgId* id);
+  // The same for a message whose handle does not say where it is now: it was stowed, or its handle
+  // is of an earlier boot.
+  struct Acked {
+    bool any = false;
+    core::MsgId id;          // where it is in memory, or none
+    bool in_flight = false;  // on disk only, and counted as in flight
+  };
+  absl::StatusOr<Acked> AckSequence(commit::Turn& turn, Sequence sequence);
   // The stored message, if it is alive and not in memory.
-  absl::StatusOr<std::optional<storage::Page>> LookupOnDisk(Sequence sequence);
-  // Adds the message's lease as it is now; false if it is gone, or visible although
-  // `in_flight_only`.
-  bool AddLease(commit::Turn& turn, core::MsgId id, bool in_flight_only,
-                std::vector<storage::RecordRef>* refs);
-  // After the write: the store has told whether the record has a row of states now.
-  // (Unless an operation before it in the turn has ended the message's life.)
-  void NoteState(core::MsgId id, const storage::RecordRef& ref) {
-    core::Slot& slot = engine_->slab.At(id);
-    if (ref.has_state && LoadUnlocked(slot).generation() == id.generation())
-      slot.has_state.store(true, std::memory_order_relaxed);
-  }
+  struct OnDisk {
+    storage::LeasedMessage message;
+    Stowed::Place stowed;  // kNowhere: at or behind the cursor
+  };
+  absl::StatusOr<std::optional<OnDisk>> FindOnDisk(Sequence sequence);
   static storage::RecordRef RefOf(const core::Slot& slot) {
     return {Sequence(slot.sequence.load(std::memory_order_relaxed)), slot.record_index,
             slot.record_count, slot.has_state.load(std::memory_order_relaxed)};
@@ -272,7 +281,28 @@ class StandardQueue final : public QueueState,
   // ---- Paging ----
   // A page is wanted when a SPILLED queue has less than half a window in memory.
   void RequestPageIfLow();
-  std::vector<Arrival> ToArrivals(const storage::Page& page) const;
+  bool MoreOnDisk() const {
+    return spilled_.load(std::memory_order_acquire) || stowed_.visible() > 0;
+  }
+  static bool All(Sequence) { return true; }
+  std::vector<Arrival> ToArrivals(const storage::Page& page,
+                                  absl::FunctionRef<bool(Sequence)> wanted) const;
+
+  // ---- Stowing ----
+  static void StowExcess(Engine& engine);
+  void Stow(absl::Span<const InFlightOrder::Leased> messages);
+  bool IsLeasedAs(const InFlightOrder::Leased& leased) const;
+  // Stows what a page found hidden.
+  void StowHidden(absl::Span<const storage::HiddenMessage> messages);
+  // False: whoever finds the message's slot in another life need not look for it elsewhere.
+  bool LeftMemory(core::MsgId id) const;
+  // What the lease in the store says for this deadline; rounded up.
+  int64_t LeaseMs(int64_t visible_at_ns) const { return engine_->SteadyWallMs(visible_at_ns) + 1; }
+  // Has the leases looked at when the first is over.
+  void ArmLeases(int64_t over_ms);
+  void ReadReturned(const Stowed::Visible& visible);
+  // Takes back a receive that was not delivered, of a message that has left memory since.
+  void UntakeStowed(const Receipt& receipt);
 
   Engine* const engine_;
   const QueueId id_;
@@ -313,8 +343,9 @@ class StandardQueue final : public QueueState,
   storage::QueueCounters counters_;
   Sequence cursor_{0};       // SPILLED: the first sequence that may be on disk only
   uint64_t page_epoch_ = 0;  // a page read in an earlier epoch is out of date
-  absl::flat_hash_map<uint64_t, core::MsgId>
-      recovered_;  // messages of earlier boots that are in memory, by sequence
+  // Messages in memory that came from disk after they had been received: their handles know their
+  // sequence.
+  absl::flat_hash_map<uint64_t, core::MsgId> by_sequence_;
   Definition pending_definition_;
   bool dropped_ = false;
   bool releasing_ = false;  // an unpublished operation of this turn has taken the due delayed rows
@@ -337,6 +368,11 @@ class StandardQueue final : public QueueState,
   std::atomic<uint64_t> low_watermark_shown_{0};
 
   std::atomic<bool> page_requested_{false};
+  std::atomic<uint32_t> pages_{0};
+  Stowed stowed_;  // changed by the committer only
+  std::atomic<bool> may_be_stowed_{false};
+  // Monotonic ns for which the timer of stowed messages is armed.
+  std::atomic<int64_t> leases_armed_ns_{core::kNever};
   // Monotonic ns for which the timer of delayed messages is armed.
   std::atomic<int64_t> delay_armed_ns_{core::kNever};
 

@@ -1,0 +1,192 @@
+#include "broker/queue/stowed.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace barista::internal {
+namespace {
+
+uint64_t SegmentOf(Sequence sequence) { return sequence.value() >> Stowed::kSegmentBits; }
+uint64_t BitOf(Sequence sequence) { return sequence.value() & (Stowed::kSegmentMessages - 1); }
+
+template <typename Bits>
+bool Test(const Bits& bits, uint64_t bit) {
+  return (bits[bit / 64] >> bit % 64 & 1) != 0;
+}
+template <typename Bits>
+void Set(Bits& bits, uint64_t bit) {
+  bits[bit / 64] |= uint64_t{1} << bit % 64;
+}
+template <typename Bits>
+void Reset(Bits& bits, uint64_t bit) {
+  bits[bit / 64] &= ~(uint64_t{1} << bit % 64);
+}
+template <typename Bits>
+bool None(const Bits& bits) {
+  return std::all_of(bits.begin(), bits.end(), [](uint64_t word) { return word == 0; });
+}
+// Of a set that is not empty: the lowest bit, and the one behind the highest.
+template <typename Bits>
+std::pair<uint64_t, uint64_t> Range(const Bits& bits) {
+  size_t low = 0;
+  while (bits[low] == 0) ++low;
+  size_t high = bits.size() - 1;
+  while (bits[high] == 0) --high;
+  return {low * 64 + static_cast<uint64_t>(__builtin_ctzll(bits[low])),
+          high * 64 + 64 - static_cast<uint64_t>(__builtin_clzll(bits[high]))};
+}
+
+}  // namespace
+
+bool Stowed::Visible::Contains(Sequence sequence) const {
+  return sequence >= from_ && sequence < end_ && Test(bits_, BitOf(sequence));
+}
+
+Stowed::Place Stowed::Find(Sequence sequence) const {
+  MutexLock lock(&mutex_);
+  const auto it = segments_.find(SegmentOf(sequence));
+  if (it == segments_.end()) return Place::kNowhere;
+  const State& state = *it->second;
+  const uint64_t bit = BitOf(sequence);
+  return Test(state.hidden, bit)    ? Place::kHidden
+         : Test(state.visible, bit) ? Place::kVisible
+                                    : Place::kNowhere;
+}
+
+Stowed::Place Stowed::Hide(Sequence sequence, int64_t until_ms) {
+  MutexLock lock(&mutex_);
+  const uint64_t number = SegmentOf(sequence);
+  const uint64_t bit = BitOf(sequence);
+  const auto it = segments_.try_emplace(number).first;
+  if (it->second == nullptr) it->second = std::make_unique<State>();
+  State& state = *it->second;
+  const Place was = Clear(it, bit);
+  Set(state.hidden, bit);
+  state.version = ++versions_;
+  Note(number, state, std::min(state.first_over_ms, until_ms));
+  return was;
+}
+
+void Stowed::Touch(Sequence sequence) {
+  MutexLock lock(&mutex_);
+  const auto it = segments_.find(SegmentOf(sequence));
+  if (it != segments_.end()) it->second->version = ++versions_;
+}
+
+Stowed::Place Stowed::Remove(Sequence sequence) {
+  MutexLock lock(&mutex_);
+  const auto it = segments_.find(SegmentOf(sequence));
+  if (it == segments_.end()) return Place::kNowhere;
+  const Place was = Clear(it, BitOf(sequence));
+  if (was != Place::kNowhere) Tidy(it);
+  return was;
+}
+
+bool Stowed::TakeVisible(Sequence sequence) {
+  MutexLock lock(&mutex_);
+  const auto it = segments_.find(SegmentOf(sequence));
+  if (it == segments_.end() || !Test(it->second->visible, BitOf(sequence))) return false;
+  Clear(it, BitOf(sequence));
+  Tidy(it);
+  return true;
+}
+
+int64_t Stowed::RemoveBelow(Sequence end) {
+  MutexLock lock(&mutex_);
+  int64_t hidden = 0;
+  while (!segments_.empty() && segments_.begin()->first <= SegmentOf(end)) {
+    const auto it = segments_.begin();
+    const bool last = it->first == SegmentOf(end);
+    const uint64_t bits = last ? BitOf(end) : kSegmentMessages;
+    for (uint64_t bit = 0; bit < bits; ++bit) hidden += Clear(it, bit) == Place::kHidden;
+    Tidy(it);
+    if (last) break;
+  }
+  return hidden;
+}
+
+std::optional<Stowed::Segment> Stowed::NextOver(Sequence from, int64_t now_ms) const {
+  MutexLock lock(&mutex_);
+  for (auto it = segments_.lower_bound(SegmentOf(from)); it != segments_.end(); ++it) {
+    const State& state = *it->second;
+    if (state.first_over_ms > now_ms) continue;
+    const auto [low, high] = Range(state.hidden);
+    const uint64_t base = it->first << kSegmentBits;
+    return Segment{Sequence(base + low), Sequence(base + high), state.version};
+  }
+  return std::nullopt;
+}
+
+int64_t Stowed::Settle(const Segment& segment, absl::Span<const storage::HiddenMessage> hidden) {
+  MutexLock lock(&mutex_);
+  const auto it = segments_.find(SegmentOf(segment.from));
+  if (it == segments_.end() || it->second->version != segment.version) return 0;
+  State& state = *it->second;
+  Bits still{};
+  int64_t first_over_ms = kNoTime;
+  for (const storage::HiddenMessage& message : hidden) {
+    if (!Test(state.hidden, BitOf(message.sequence))) continue;  // It is in memory.
+    Set(still, BitOf(message.sequence));
+    first_over_ms = std::min(first_over_ms, message.visible_at_ms);
+  }
+  int64_t became_visible = 0;
+  for (size_t i = 0; i < still.size(); ++i) {
+    const uint64_t over = state.hidden[i] & ~still[i];
+    became_visible += __builtin_popcountll(over);
+    state.visible[i] |= over;
+    state.hidden[i] = still[i];
+  }
+  if (!None(state.visible)) with_visible_.insert(it->first);
+  visible_.fetch_add(became_visible, std::memory_order_release);
+  Note(it->first, state, first_over_ms);
+  Tidy(it);
+  return became_visible;
+}
+
+std::optional<Stowed::Visible> Stowed::NextVisible() const {
+  MutexLock lock(&mutex_);
+  if (with_visible_.empty()) return std::nullopt;
+  const uint64_t number = *with_visible_.begin();
+  Visible visible;
+  visible.bits_ = segments_.at(number)->visible;
+  const auto [low, high] = Range(visible.bits_);
+  visible.from_ = Sequence((number << kSegmentBits) + low);
+  visible.end_ = Sequence((number << kSegmentBits) + high);
+  return visible;
+}
+
+void Stowed::Note(uint64_t number, State& state, int64_t first_over_ms) {
+  if (first_over_ms != state.first_over_ms) {
+    by_time_.erase({state.first_over_ms, number});
+    state.first_over_ms = first_over_ms;
+    if (first_over_ms != kNoTime) by_time_.insert({first_over_ms, number});
+  }
+  ShowFirst();
+}
+
+Stowed::Place Stowed::Clear(Segments::iterator it, uint64_t bit) {
+  State& state = *it->second;
+  if (Test(state.hidden, bit)) {
+    Reset(state.hidden, bit);
+    return Place::kHidden;
+  }
+  if (!Test(state.visible, bit)) return Place::kNowhere;
+  Reset(state.visible, bit);
+  if (None(state.visible)) with_visible_.erase(it->first);
+  visible_.fetch_sub(1, std::memory_order_relaxed);
+  return Place::kVisible;
+}
+
+void Stowed::Tidy(Segments::iterator it) {
+  State& state = *it->second;
+  if (!None(state.hidden)) return;
+  Note(it->first, state, kNoTime);
+  if (None(state.visible)) segments_.erase(it);
+}
+
+void Stowed::ShowFirst() {
+  first_over_ms_.store(by_time_.empty() ? kNoTime : by_time_.begin()->first,
+                       std::memory_order_relaxed);
+}
+
+}  // namespace barista::internal
