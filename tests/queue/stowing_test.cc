@@ -2,13 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <map>
+#include <mutex>
 #include <random>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "barista/broker.h"
 #include "barista/clock.h"
 #include "tests/conformance/broker_kinds.h"
@@ -368,6 +373,108 @@ TEST_F(StowingTest, RandomCalls) {
   EXPECT_EQ(rest, expected);
   ExpectCounts(0, static_cast<int64_t>(alive.size()));
   EXPECT_LE(broker_->Stats().resident_bytes, kMemoryLimit);
+}
+
+// The same with threads: what was deleted never comes again, and everything else does.
+TEST(StowingStressTest, ConsumersThatDeleteHideAndForget) {
+  constexpr int kMessages = 2000;
+  constexpr size_t kBytes = 20'000;
+  TemporaryDirectory dir;
+  ManualClock clock;
+  BrokerOptions options;
+  options.data_dir = dir.path() + "/data";
+  options.memory_limit_bytes = kMemoryLimit;
+  options.clock = &clock;
+  auto broker = Broker::Open(options);
+  ASSERT_OK(broker);
+  Queue queue = *(*broker)->CreateQueue("q", {.durability = Durability::kOs});
+
+  // A message's number counts deletions: what a receive returns that began after a message's
+  // deletion was answered must not hold it.
+  std::atomic<int64_t> moment{1};
+  std::vector<std::atomic<int64_t>> deleted_at(kMessages);
+  std::atomic<int64_t> deleted{0};
+  std::atomic<bool> stop{false};
+  std::mutex mutex;
+  std::vector<std::pair<int, ReceiptHandle>> held;
+  const auto remove = [&](int number, const ReceiptHandle& handle) {
+    EXPECT_OK(queue.Delete(handle));
+    int64_t none = 0;
+    if (deleted_at[static_cast<size_t>(number)].compare_exchange_strong(none, moment.fetch_add(1)))
+      ++deleted;
+  };
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    for (int i = 0; i < kMessages; ++i) {
+      std::string body = std::to_string(i) + ' ';
+      body.resize(kBytes, 'b');
+      ASSERT_OK(queue.Send({.body = body}));
+    }
+  });
+  threads.emplace_back([&] {
+    while (!stop) {
+      clock.Advance(absl::Milliseconds(50));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937_64 random(static_cast<uint64_t>(t));
+      while (!stop) {
+        const int64_t began = moment.load();
+        auto batch =
+            queue.Receive({.max_messages = 10,
+                           .visibility_timeout = absl::Seconds(static_cast<int>(random() % 20))});
+        ASSERT_OK(batch);
+        for (const ReceivedMessage& message : *batch) {
+          const int number = NumberOf(message);
+          const int64_t gone = deleted_at[static_cast<size_t>(number)].load();
+          ASSERT_TRUE(gone == 0 || gone >= began) << number << " came back";
+          if (random() % 10 < 2) {
+            remove(number, message.receipt_handle);
+          } else {
+            std::lock_guard<std::mutex> lock(mutex);
+            held.push_back({number, message.receipt_handle});
+          }
+        }
+        for (int i = 0; i < 3; ++i) {
+          std::pair<int, ReceiptHandle> one;
+          {
+            std::lock_guard<std::mutex> lock(mutex);
+            if (held.empty()) break;
+            std::swap(held[random() % held.size()], held.back());
+            one = held.back();
+            if (random() % 2 == 0) held.pop_back();
+          }
+          if (random() % 3 == 0) {
+            remove(one.first, one.second);
+          } else {
+            // (Whoever deletes it at the same time may win.)
+            queue
+                .ChangeMessageVisibility(one.second, absl::Seconds(static_cast<int>(random() % 10)))
+                .IgnoreError();
+          }
+        }
+        if (deleted > kMessages / 2) stop = true;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::set<int> expected;
+  for (int i = 0; i < kMessages; ++i) {
+    if (deleted_at[static_cast<size_t>(i)] == 0) expected.insert(i);
+  }
+  std::set<int> rest;
+  const absl::Time give_up = absl::Now() + absl::Seconds(60);
+  while (rest.size() < expected.size() && absl::Now() < give_up) {
+    clock.Advance(absl::Seconds(1));
+    auto batch = queue.Receive({.max_messages = 100, .visibility_timeout = absl::Hours(12)});
+    ASSERT_OK(batch);
+    for (const ReceivedMessage& message : *batch)
+      EXPECT_TRUE(rest.insert(NumberOf(message)).second) << NumberOf(message) << " came twice";
+  }
+  EXPECT_EQ(rest, expected);
+  EXPECT_EQ(queue.Describe()->in_flight, static_cast<int64_t>(expected.size()));
 }
 
 }  // namespace
