@@ -297,7 +297,7 @@ class BrokerImpl final : public Broker {
     if (sweep) {
       for (const std::shared_ptr<StandardQueue>& queue : registry_.All()) queue->Sweep();
     }
-    if (reclaim) store_->Reclaim();
+    if (sweep || reclaim) store_->Reclaim();
     return sweep || reclaim || !pages.empty();
   }
 

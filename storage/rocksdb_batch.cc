@@ -13,15 +13,18 @@ void WriteBatchSink::Clear() {
     batch_.Clear();
   }
   removed_.clear();
+  fewer_ = {};
   status_ = rocksdb::Status::OK();
 }
 
 void WriteBatchSink::Put(Family family, absl::string_view key, absl::string_view value) {
   Note(batch_.Put(HandleOf(families_, family), ToSlice(key), ToSlice(value)));
+  --Fewer(family);
 }
 
 void WriteBatchSink::Delete(Family family, absl::string_view key) {
   Note(batch_.Delete(HandleOf(families_, family), ToSlice(key)));
+  ++Fewer(family);
 }
 
 void WriteBatchSink::PutRun(absl::string_view key, absl::Span<const absl::string_view> parts) {
@@ -30,10 +33,12 @@ void WriteBatchSink::PutRun(absl::string_view key, absl::Span<const absl::string
   const rocksdb::Slice key_slice = ToSlice(key);
   Note(batch_.Put(HandleOf(families_, Family::kMessages), rocksdb::SliceParts(&key_slice, 1),
                   rocksdb::SliceParts(slices_.data(), static_cast<int>(slices_.size()))));
+  --Fewer(Family::kMessages);
 }
 
 void WriteBatchSink::RemoveRun(absl::string_view key) {
   Note(batch_.SingleDelete(HandleOf(families_, Family::kMessages), ToSlice(key)));
+  ++Fewer(Family::kMessages);
 }
 
 void WriteBatchSink::DeleteRange(Family family, absl::string_view begin, absl::string_view end) {

@@ -5,7 +5,9 @@
 #include <rocksdb/status.h>
 #include <rocksdb/write_batch.h>
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -29,6 +31,8 @@ class WriteBatchSink : public RowSink {
   // What was taken since Clear: the rows, and the ranges that were deleted in `messages`.
   rocksdb::WriteBatch* batch() { return &batch_; }
   const std::vector<KeyRange>& removed() const { return removed_; }
+  // How many rows of `family` fewer there are after it; ranges are not counted.
+  int64_t fewer(Family family) const { return fewer_[static_cast<size_t>(family)]; }
   // The first operation that the batch refused.
   const rocksdb::Status& status() const { return status_; }
 
@@ -41,6 +45,7 @@ class WriteBatchSink : public RowSink {
  private:
   static constexpr size_t kKeptBytes = 16 << 20;  // memory kept between batches
 
+  int64_t& Fewer(Family family) { return fewer_[static_cast<size_t>(family)]; }
   void Note(const rocksdb::Status& status) {
     if (status_.ok()) status_ = status;
   }
@@ -49,6 +54,7 @@ class WriteBatchSink : public RowSink {
   rocksdb::WriteBatch batch_;
   std::vector<rocksdb::Slice> slices_;
   std::vector<KeyRange> removed_;
+  std::array<int64_t, 5> fewer_{};  // by Family
   rocksdb::Status status_;
 };
 

@@ -45,7 +45,7 @@ class DeletionCollector : public rocksdb::TablePropertiesCollector {
 
  private:
   static constexpr uint64_t kLongRun = 16384;
-  static constexpr uint64_t kManyDeletions = 4096;
+  static constexpr uint64_t kManyDeletions = 1024;
   uint64_t entries_ = 0;
   uint64_t deletions_ = 0;
   uint64_t run_ = 0;  // deletions without another entry between them

@@ -62,4 +62,13 @@ absl::Status ReclaimRange(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
   return absl::UnavailableError(absl::StrCat("reclaiming space failed: ", status.ToString()));
 }
 
+absl::Status StartFlush(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family) {
+  rocksdb::FlushOptions options;
+  options.wait = false;
+  const rocksdb::Status status = db->Flush(options, family);
+  if (status.ok() || status.IsIncomplete() || status.IsTryAgain() || status.IsShutdownInProgress())
+    return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("reclaiming space failed: ", status.ToString()));
+}
+
 }  // namespace barista::storage

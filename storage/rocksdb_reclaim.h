@@ -18,6 +18,10 @@ namespace barista::storage {
 absl::Status ReclaimRange(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
                           const KeyRange& range);
 
+// Has what memory holds of `family` written to a file, some time soon. Thread-safe, also beside
+// writes. Errors as above.
+absl::Status StartFlush(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family);
+
 }  // namespace barista::storage
 
 #endif  // BARISTA_STORAGE_ROCKSDB_RECLAIM_H_

@@ -9,6 +9,7 @@
 #include <rocksdb/write_buffer_manager.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -123,6 +124,17 @@ class RocksDbStore : public Store {
 
   Mutex reclaim_mutex_;
   std::vector<KeyRange> removed_ ABSL_GUARDED_BY(reclaim_mutex_);  // since the last Reclaim
+  // Deletions free space when they meet what they delete in a compaction. While nothing else is
+  // written they would wait in memory for ever, so Reclaim has them flushed when they are many. In
+  // a queue that is kept short as many rows are put as deleted, and a flush would gain nothing.
+  struct Deletions {
+    Family family;
+    int64_t since_reclaim = 0;  // deletions less puts
+    int64_t waiting = 0;        // the same, before the last Reclaim
+  };
+  static constexpr int64_t kManyDeletions = 1024;  // of runs of 64 KiB: 64 MiB
+  std::array<Deletions, 2> deletions_ ABSL_GUARDED_BY(reclaim_mutex_) = {
+      Deletions{Family::kMessages}, Deletions{Family::kDelayed}};
 };
 
 absl::Status RocksDbStore::Start(const LogScanner& scan, bool accept_truncated_log) {
@@ -188,10 +200,9 @@ absl::Status RocksDbStore::Write(const Batch& batch) {
   rocksdb::Status status = sink_.status();
   if (status.ok()) status = db_->Write(rocksdb::WriteOptions(), sink_.batch());
   if (!status.ok()) return refusal_->Latch(absl::StrCat("a write failed: ", status.ToString()));
-  if (!sink_.removed().empty()) {
-    MutexLock lock(&reclaim_mutex_);
-    removed_.insert(removed_.end(), sink_.removed().begin(), sink_.removed().end());
-  }
+  MutexLock lock(&reclaim_mutex_);
+  removed_.insert(removed_.end(), sink_.removed().begin(), sink_.removed().end());
+  for (Deletions& deletions : deletions_) deletions.since_reclaim += sink_.fewer(deletions.family);
   return absl::OkStatus();
 }
 
@@ -349,18 +360,26 @@ int64_t RocksDbStore::FreeSpace() const {
 
 void RocksDbStore::Reclaim() {
   std::vector<KeyRange> ranges;
+  std::vector<Family> flushes;
   {
     MutexLock lock(&reclaim_mutex_);
     ranges.swap(removed_);
-  }
-  for (const KeyRange& range : ranges) {
-    if (!refusal_->Check().ok()) return;
-    absl::Status status = ReclaimRange(db_, Handle(Family::kMessages), range);
-    if (!status.ok()) {
-      refusal_->Latch(status.message()).IgnoreError();
-      return;
+    for (Deletions& deletions : deletions_) {
+      deletions.waiting += std::exchange(deletions.since_reclaim, 0);
+      deletions.waiting = std::max<int64_t>(deletions.waiting, 0);
+      if (deletions.waiting < kManyDeletions) continue;
+      deletions.waiting = 0;
+      flushes.push_back(deletions.family);
     }
   }
+  absl::Status status = refusal_->Check();
+  for (const KeyRange& range : ranges) {
+    if (status.ok()) status = ReclaimRange(db_, Handle(Family::kMessages), range);
+  }
+  for (Family family : flushes) {
+    if (status.ok()) status = StartFlush(db_, Handle(family));
+  }
+  if (!status.ok()) refusal_->Latch(status.message()).IgnoreError();
 }
 
 StoreStats RocksDbStore::Stats() const {

@@ -252,8 +252,8 @@ class Store {
   virtual void ReleaseBallast() = 0;
   virtual void RestoreBallast() = 0;
 
-  // Gives space of purged and dropped queues back to the file system. May take long; not on the
-  // committer.
+  // Gives space of purged and dropped queues back to the file system, and sees to it that the space
+  // of many other messages that are gone comes back soon. May take long; not on the committer.
   virtual void Reclaim() = 0;
 
   virtual StoreStats Stats() const = 0;
