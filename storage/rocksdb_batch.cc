@@ -13,7 +13,7 @@ void WriteBatchSink::Clear() {
     batch_.Clear();
   }
   removed_.clear();
-  removed_rows_ = 0;
+  removed_runs_ = removed_delayed_ = 0;
   status_ = rocksdb::Status::OK();
 }
 
@@ -23,6 +23,7 @@ void WriteBatchSink::Put(Family family, absl::string_view key, absl::string_view
 
 void WriteBatchSink::Delete(Family family, absl::string_view key) {
   Note(batch_.Delete(HandleOf(families_, family), ToSlice(key)));
+  removed_delayed_ += family == Family::kDelayed;
 }
 
 void WriteBatchSink::PutRun(absl::string_view key, absl::Span<const absl::string_view> parts) {
@@ -35,7 +36,7 @@ void WriteBatchSink::PutRun(absl::string_view key, absl::Span<const absl::string
 
 void WriteBatchSink::RemoveRun(absl::string_view key) {
   Note(batch_.SingleDelete(HandleOf(families_, Family::kMessages), ToSlice(key)));
-  ++removed_rows_;
+  ++removed_runs_;
 }
 
 void WriteBatchSink::DeleteRange(Family family, absl::string_view begin, absl::string_view end) {

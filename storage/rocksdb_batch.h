@@ -29,8 +29,10 @@ class WriteBatchSink : public RowSink {
   // What was taken since Clear: the rows, and the ranges that were deleted in `messages`.
   rocksdb::WriteBatch* batch() { return &batch_; }
   const std::vector<KeyRange>& removed() const { return removed_; }
-  // How many rows of `messages` were removed one by one.
-  uint64_t removed_rows() const { return removed_rows_; }
+  // How many rows of `messages` or `delayed` were removed one by one.
+  uint64_t removed_rows(Family family) const {
+    return family == Family::kMessages ? removed_runs_ : removed_delayed_;
+  }
   // The first operation that the batch refused.
   const rocksdb::Status& status() const { return status_; }
 
@@ -51,7 +53,8 @@ class WriteBatchSink : public RowSink {
   rocksdb::WriteBatch batch_;
   std::vector<rocksdb::Slice> slices_;
   std::vector<KeyRange> removed_;
-  uint64_t removed_rows_ = 0;
+  uint64_t removed_runs_ = 0;
+  uint64_t removed_delayed_ = 0;
   rocksdb::Status status_;
 };
 

@@ -9,6 +9,7 @@
 #include <rocksdb/write_buffer_manager.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <limits>
 #include <optional>
@@ -127,7 +128,12 @@ class RocksDbStore : public Store {
   uint32_t boot_ = 0;
   Recovery recovery_;
 
-  std::atomic<uint64_t> removed_rows_{0};  // of `messages`, one by one; since the last Reclaim
+  // Of the families with bodies: rows removed one by one since space was last reclaimed.
+  struct Removed {
+    Family family;
+    std::atomic<uint64_t> rows{0};
+  };
+  std::array<Removed, 2> removed_rows_{Removed{Family::kMessages}, Removed{Family::kDelayed}};
   std::atomic<bool> reclaim_stopped_{false};
   Mutex reclaim_mutex_;
   std::vector<KeyRange> removed_ ABSL_GUARDED_BY(reclaim_mutex_);  // since the last Reclaim
@@ -196,7 +202,8 @@ absl::Status RocksDbStore::Write(const Batch& batch) {
   rocksdb::Status status = sink_.status();
   if (status.ok()) status = db_->Write(rocksdb::WriteOptions(), sink_.batch());
   if (!status.ok()) return refusal_->Latch(absl::StrCat("a write failed: ", status.ToString()));
-  removed_rows_.fetch_add(sink_.removed_rows(), std::memory_order_relaxed);
+  for (Removed& removed : removed_rows_)
+    removed.rows.fetch_add(sink_.removed_rows(removed.family), std::memory_order_relaxed);
   if (!sink_.removed().empty()) {
     MutexLock lock(&reclaim_mutex_);
     removed_.insert(removed_.end(), sink_.removed().begin(), sink_.removed().end());
@@ -405,7 +412,10 @@ void RocksDbStore::Reclaim() {
   for (const KeyRange& range : ranges) {
     if (!may_go_on(ReclaimRange(db_, messages, range, &reclaim_stopped_))) return;
   }
-  may_go_on(ReclaimRemoved(db_, messages, &removed_rows_, &reclaim_stopped_));
+  for (Removed& removed : removed_rows_) {
+    if (!may_go_on(ReclaimRemoved(db_, Handle(removed.family), &removed.rows, &reclaim_stopped_)))
+      return;
+  }
 }
 
 StoreStats RocksDbStore::Stats() const {

@@ -1,21 +1,90 @@
 #include "bench/embedded/backlog.h"
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "bench/load/credits.h"
 #include "bench/load/load_generator.h"
 
 namespace barista::bench {
+namespace {
 
-absl::Status FillBacklog(LoadTarget& target, int64_t messages, size_t body_bytes) {
-  if (auto status = target.CreateQueues({kBacklogQueue}, Durability::kFsync); !status.ok()) {
-    return status;
+absl::StatusOr<std::unique_ptr<ReceivedBatch>> ReceiveAndWait(LoadTarget& target, int batch,
+                                                              absl::Duration wait) {
+  absl::StatusOr<std::unique_ptr<ReceivedBatch>> received;
+  Credits ended(0);
+  target.Receive(0, batch, wait, [&](absl::StatusOr<std::unique_ptr<ReceivedBatch>> result) {
+    received = std::move(result);
+    ended.Give(1);
+  });
+  ended.Take(1, absl::InfiniteDuration());
+  return received;
+}
+
+absl::Status DeleteAndWait(LoadTarget& target, std::unique_ptr<ReceivedBatch> batch) {
+  absl::Status deleted;
+  Credits ended(0);
+  target.Delete(0, std::move(batch), [&](std::vector<absl::Status> statuses) {
+    for (const absl::Status& status : statuses) deleted.Update(status);
+    ended.Give(1);
+  });
+  ended.Take(1, absl::InfiniteDuration());
+  return deleted;
+}
+
+// One thread's part; `left` is what all of them have still to receive, nothing after an error.
+absl::Status ReceivePart(LoadTarget& target, std::atomic<int64_t>& left, Then then, int batch) {
+  constexpr int kPatience = 10;  // receives that wait for 1 s
+  absl::Status status;
+  for (int empty = 0; left > 0 && status.ok();) {
+    auto received = ReceiveAndWait(target, batch, absl::Seconds(1));
+    status = received.status();
+    if (!status.ok()) break;
+    const int64_t count = static_cast<int64_t>((*received)->size());
+    left -= count;
+    empty = count == 0 ? empty + 1 : 0;
+    if (empty == kPatience) status = absl::NotFoundError("nothing more to receive");
+    if (count > 0 && then == Then::kDelete) {
+      status = DeleteAndWait(target, *std::move(received));
+    }
   }
+  if (!status.ok()) left = 0;
+  return status;
+}
+
+// Receives `*left` messages in `threads` while this one runs `meanwhile`.
+template <typename F>
+absl::Status ReceiveWhile(LoadTarget& target, std::atomic<int64_t>& left, Then then, int threads,
+                          int batch, F&& meanwhile) {
+  std::vector<absl::Status> statuses(static_cast<size_t>(threads));
+  std::vector<std::thread> receivers;
+  for (absl::Status& status : statuses) {
+    receivers.emplace_back([&] { status = ReceivePart(target, left, then, batch); });
+  }
+  absl::Status result = meanwhile();
+  if (!result.ok()) left = 0;
+  for (std::thread& receiver : receivers) receiver.join();
+  for (const absl::Status& status : statuses) result.Update(status);
+  return result;
+}
+
+}  // namespace
+
+absl::Status CreateBacklogQueue(LoadTarget& target) {
+  return target.CreateQueues({"backlog-0"}, {{"Durability", "fsync"},
+                                             {"VisibilityTimeout", "43200"},
+                                             {"MaximumInFlightMessages", "10000000"}});
+}
+
+absl::Status SendMany(LoadTarget& target, int64_t messages, size_t body_bytes,
+                      absl::Duration delay) {
   constexpr int64_t kBatch = 100;
   constexpr int kSendsUnderWay = 20;
   const std::string body(body_bytes, 'b');
@@ -33,7 +102,7 @@ absl::Status FillBacklog(LoadTarget& target, int64_t messages, size_t body_bytes
       }
     }
     const size_t count = static_cast<size_t>(std::min(kBatch, messages - sent));
-    target.Send(0, absl::MakeConstSpan(bodies).first(count),
+    target.Send(0, absl::MakeConstSpan(bodies).first(count), delay,
                 [&](std::vector<absl::Status> statuses) {
                   for (const absl::Status& status : statuses) {
                     std::lock_guard<std::mutex> lock(mutex);
@@ -59,29 +128,27 @@ void SendUnderLoad(LoadTarget& target, size_t body_bytes, absl::Duration duratio
   RunLoad(target, options).status().IgnoreError();
 }
 
-absl::Status WorkOff(LoadTarget& target, int64_t messages) {
-  for (int64_t done = 0; done < messages;) {
-    absl::StatusOr<std::unique_ptr<ReceivedBatch>> batch;
-    Credits received(0);
-    target.Receive(0, 10, absl::Seconds(10),
-                   [&](absl::StatusOr<std::unique_ptr<ReceivedBatch>> result) {
-                     batch = std::move(result);
-                     received.Give(1);
-                   });
-    received.Take(1, absl::InfiniteDuration());
-    if (!batch.ok()) return batch.status();
-    if ((*batch)->size() == 0) return absl::NotFoundError("the backlog is empty");
-    done += static_cast<int64_t>((*batch)->size());
-    absl::Status deleted;
-    Credits ended(0);
-    target.Delete(0, *std::move(batch), [&](std::vector<absl::Status> statuses) {
-      for (const absl::Status& status : statuses) deleted.Update(status);
-      ended.Give(1);
-    });
-    ended.Take(1, absl::InfiniteDuration());
-    if (!deleted.ok()) return deleted;
-  }
-  return absl::OkStatus();
+absl::Status ReceiveMany(LoadTarget& target, int64_t messages, Then then, int threads, int batch) {
+  std::atomic<int64_t> left{messages};
+  return ReceiveWhile(target, left, then, threads, batch, [] { return absl::OkStatus(); });
+}
+
+absl::Status PassThrough(LoadTarget& target, int64_t messages, size_t body_bytes) {
+  constexpr int64_t kPortion = 50'000;
+  std::atomic<int64_t> left{messages};
+  return ReceiveWhile(target, left, Then::kDelete, /*threads=*/8, /*batch=*/100, [&] {
+    absl::Status status;
+    for (int64_t to_send = messages; to_send > 0 && left > 0 && status.ok();) {
+      if (left - to_send > kPortion) {
+        absl::SleepFor(absl::Milliseconds(1));
+        continue;
+      }
+      const int64_t portion = std::min(kPortion, to_send);
+      status = SendMany(target, portion, body_bytes);
+      to_send -= portion;
+    }
+    return status;
+  });
 }
 
 }  // namespace barista::bench

@@ -10,19 +10,29 @@
 
 namespace barista::bench {
 
-// A queue with many waiting messages, whatever the target. The queues of `target` must not have
-// been created yet.
-inline constexpr char kBacklogQueue[] = "backlog-0";
+// A queue with many messages, whatever the target: how it gets to be so, and how it is used then.
 
-// Sends `messages` of `body_bytes` to the backlog queue, by 100 and many at a time, at `fsync`.
-absl::Status FillBacklog(LoadTarget& target, int64_t messages, size_t body_bytes);
+// Creates the queue of `target` that the functions below use, at `fsync`, or finds it as an earlier
+// process left it. What is received stays hidden for 12 hours, and any number of messages that the
+// attribute allows (10 million) may be.
+absl::Status CreateBacklogQueue(LoadTarget& target);
 
-// Sends to the backlog queue for `duration`, as fast as it goes; errors are ignored (the broker may
-// be killed meanwhile).
+// Sends `messages` of `body_bytes`, by 100 and many at a time, visible after `delay`.
+absl::Status SendMany(LoadTarget& target, int64_t messages, size_t body_bytes,
+                      absl::Duration delay = absl::ZeroDuration());
+
+// Sends for `duration`, as fast as it goes; errors are ignored (the broker may be killed
+// meanwhile).
 void SendUnderLoad(LoadTarget& target, size_t body_bytes, absl::Duration duration);
 
-// Receives and deletes `messages` of the backlog, by 10. kNotFound: the queue ran empty.
-absl::Status WorkOff(LoadTarget& target, int64_t messages);
+enum class Then { kDelete, kKeep };
+// Receives `messages`, by `batch` in each of `threads`, and deletes them or forgets them in flight.
+// kNotFound: there were no more for 10 s.
+absl::Status ReceiveMany(LoadTarget& target, int64_t messages, Then then, int threads = 1,
+                         int batch = 10);
+
+// Sends and deletes `messages`, never more than 100,000 at a time in the queue.
+absl::Status PassThrough(LoadTarget& target, int64_t messages, size_t body_bytes);
 
 }  // namespace barista::bench
 

@@ -83,7 +83,8 @@ absl::StatusOr<UnaryLoadResult> RunBarista(const Settings& settings, int batch) 
   auto server = ServeProcess::Start(settings.barista, dir.path());
   if (!server.ok()) return server.status();
   RawClient client({.address = server->grpc_address(), .channels = settings.channels});
-  if (auto status = CreateQueue(client, "orders", "fsync"); !status.ok()) return status;
+  if (auto status = CreateQueue(client, "orders", {{"Durability", "fsync"}}); !status.ok())
+    return status;
   v1::SendMessageRequest request;
   request.set_queue("orders");
   for (int i = 0; i < batch; ++i) {

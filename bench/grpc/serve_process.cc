@@ -51,10 +51,10 @@ absl::StatusOr<ServeProcess> ServeProcess::Start(const std::string& barista, con
 }
 
 absl::Status CreateQueue(RawClient& client, const std::string& name,
-                         const std::string& durability) {
+                         const std::map<std::string, std::string>& attributes) {
   v1::CreateQueueRequest request;
   request.set_queue(name);
-  (*request.mutable_attributes())["Durability"] = durability;
+  request.mutable_attributes()->insert(attributes.begin(), attributes.end());
   v1::CreateQueueResponse response;
   return CallQueueService(client, "CreateQueue", request, &response);
 }

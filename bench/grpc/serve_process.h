@@ -1,6 +1,7 @@
 #ifndef BARISTA_BENCH_GRPC_SERVE_PROCESS_H_
 #define BARISTA_BENCH_GRPC_SERVE_PROCESS_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -45,8 +46,9 @@ absl::Status CallQueueService(RawClient& client, const std::string& method, cons
   return absl::OkStatus();
 }
 
-// CreateQueue of a queue of the given durability ("fsync", "os", "memory").
-absl::Status CreateQueue(RawClient& client, const std::string& name, const std::string& durability);
+// CreateQueue with the given attributes, in text form.
+absl::Status CreateQueue(RawClient& client, const std::string& name,
+                         const std::map<std::string, std::string>& attributes);
 
 }  // namespace barista::bench
 

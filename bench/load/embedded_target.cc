@@ -1,5 +1,6 @@
 #include "bench/load/embedded_target.h"
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,20 +23,25 @@ class EmbeddedTarget final : public LoadTarget {
 
   std::string name() const override { return "embedded"; }
 
-  absl::Status CreateQueues(const std::vector<std::string>& names, Durability durability) override {
+  absl::Status CreateQueues(const std::vector<std::string>& names,
+                            const std::map<std::string, std::string>& attributes) override {
+    const auto parsed = ParseQueueAttributes(attributes);
+    if (!parsed.ok()) return parsed.status();
     for (const std::string& name : names) {
-      QueueAttributes attributes;
-      attributes.durability = durability;
-      auto queue = broker_->CreateQueue(name, attributes);
+      auto queue = broker_->CreateQueue(name, *parsed);
       if (!queue.ok()) return queue.status();
       queues_.push_back(*std::move(queue));
     }
     return absl::OkStatus();
   }
 
-  void Send(size_t queue, absl::Span<const absl::string_view> bodies, Done done) override {
+  void Send(size_t queue, absl::Span<const absl::string_view> bodies, absl::Duration delay,
+            Done done) override {
     std::vector<OutgoingMessage> messages(bodies.size());
-    for (size_t i = 0; i < bodies.size(); ++i) messages[i].body = bodies[i];
+    for (size_t i = 0; i < bodies.size(); ++i) {
+      messages[i].body = bodies[i];
+      messages[i].delay = delay;
+    }
     queues_[queue].SendBatchAsync(
         messages,
         [done = std::move(done)](std::vector<absl::StatusOr<SendResult>> results) mutable {

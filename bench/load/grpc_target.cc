@@ -1,5 +1,7 @@
 #include "bench/load/grpc_target.h"
 
+#include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -51,22 +53,26 @@ class GrpcTarget final : public LoadTarget {
   std::string name() const override { return "grpc"; }
   bool Connect() { return client_.WaitForConnection(absl::Seconds(10)); }
 
-  absl::Status CreateQueues(const std::vector<std::string>& names, Durability durability) override {
+  absl::Status CreateQueues(const std::vector<std::string>& names,
+                            const std::map<std::string, std::string>& attributes) override {
     queues_ = names;
-    const absl::string_view level = DurabilityName(durability);
     for (const std::string& queue : names) {
-      if (absl::Status status = CreateQueue(client_, queue, std::string(level)); !status.ok()) {
+      if (absl::Status status = CreateQueue(client_, queue, attributes); !status.ok()) {
         return status;
       }
     }
     return absl::OkStatus();
   }
 
-  void Send(size_t queue, absl::Span<const absl::string_view> bodies, Done done) override {
+  void Send(size_t queue, absl::Span<const absl::string_view> bodies, absl::Duration delay,
+            Done done) override {
     v1::SendMessageRequest request;
     request.set_queue(queues_[queue]);
     for (const absl::string_view body : bodies) {
-      request.add_entries()->set_body(body.data(), body.size());
+      auto* entry = request.add_entries();
+      entry->set_body(body.data(), body.size());
+      if (delay > absl::ZeroDuration())
+        entry->mutable_delay()->set_seconds(absl::ToInt64Seconds(delay));
     }
     client_.Call("/barista.v1.QueueService/SendMessage", ToByteBuffer(request),
                  absl::Now() + kPatience,

@@ -65,7 +65,11 @@ class LoadRun {
     for (int i = 0; i < options_.queues; ++i) {
       names.push_back(absl::StrCat(options_.queue_prefix, i));
     }
-    if (auto status = target_.CreateQueues(names, options_.durability); !status.ok()) return status;
+    if (auto status = target_.CreateQueues(
+            names, {{"Durability", std::string(DurabilityName(options_.durability))}});
+        !status.ok()) {
+      return status;
+    }
 
     const int64_t start = NowNs();
     window_start_ns_ = start + absl::ToInt64Nanoseconds(options_.warm_up);
@@ -152,10 +156,11 @@ class LoadRun {
         bodies[static_cast<size_t>(i)] = absl::string_view(body, options_.body_bytes);
       }
       callbacks_.fetch_add(1, std::memory_order_relaxed);
-      target_.Send(queue, bodies, [this, first](std::vector<absl::Status> statuses) {
-        OnSent(first, statuses);
-        EndCallback();
-      });
+      target_.Send(queue, bodies, absl::ZeroDuration(),
+                   [this, first](std::vector<absl::Status> statuses) {
+                     OnSent(first, statuses);
+                     EndCallback();
+                   });
       queue = (queue + 1) % static_cast<size_t>(options_.queues);
     }
   }

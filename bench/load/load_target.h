@@ -1,6 +1,7 @@
 #ifndef BARISTA_BENCH_LOAD_LOAD_TARGET_H_
 #define BARISTA_BENCH_LOAD_LOAD_TARGET_H_
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,12 +37,14 @@ class LoadTarget {
 
   // "embedded", "grpc".
   virtual std::string name() const = 0;
-  // Creates the queues that the calls below name by their index. An existing queue of the same
-  // definition is used as it is.
+  // Creates the queues that the calls below name by their index, with `attributes` in text form
+  // (barista/queue_attributes.h). An existing queue with the same values is used as it is.
   virtual absl::Status CreateQueues(const std::vector<std::string>& names,
-                                    Durability durability) = 0;
-  // Sends `bodies` together. They are copied before the call returns. One status each.
-  virtual void Send(size_t queue, absl::Span<const absl::string_view> bodies, Done done) = 0;
+                                    const std::map<std::string, std::string>& attributes) = 0;
+  // Sends `bodies` together, visible after `delay`. They are copied before the call returns. One
+  // status each.
+  virtual void Send(size_t queue, absl::Span<const absl::string_view> bodies, absl::Duration delay,
+                    Done done) = 0;
   virtual void Receive(size_t queue, int max_messages, absl::Duration wait, Received received) = 0;
   // Deletes all messages of `batch`. One status each.
   virtual void Delete(size_t queue, std::unique_ptr<ReceivedBatch> batch, Done done) = 0;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -42,6 +43,12 @@ class ScriptedStore : public storage::Store {
                                      const storage::ScanLimits& limits) const override {
     absl::StatusOr<storage::Page> page = inner_->Scan(q, from, limits);
     ++scans;
+    std::function<void()> meanwhile;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      meanwhile.swap(during_next_scan_);
+    }
+    if (meanwhile) meanwhile();
     return page;
   }
   absl::StatusOr<std::optional<storage::Page>> Lookup(QueueId q, Sequence s) const override {
@@ -82,9 +89,18 @@ class ScriptedStore : public storage::Store {
   int64_t FreeSpace() const override { return free_space; }
   void ReleaseBallast() override { ++ballast_released; }
   void RestoreBallast() override { ++ballast_restored; }
-  void Reclaim() override {}
-  void StopReclaim() override {}
+  void Reclaim() override { inner_->Reclaim(); }
+  void StopReclaim() override { inner_->StopReclaim(); }
   storage::StoreStats Stats() const override { return {}; }
+
+  // `meanwhile` (or null) is called once, by the next Scan, between its reading and its return.
+  // (Where a Scan may be that of a turn, it must not wait for another turn.) True: it takes the
+  // place of one that has not been called.
+  bool SetDuringNextScan(std::function<void()> meanwhile) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    during_next_scan_.swap(meanwhile);
+    return meanwhile != nullptr;
+  }
 
   std::function<void(const storage::Batch&)> on_write;
   std::function<void()> on_sync;
@@ -101,6 +117,8 @@ class ScriptedStore : public storage::Store {
   std::vector<uint64_t> last_synced;
 
  private:
+  mutable std::mutex mutex_;
+  mutable std::function<void()> during_next_scan_;  // guarded by mutex_
   const uint32_t boot_;
   const std::shared_ptr<storage::Store> inner_;
 };

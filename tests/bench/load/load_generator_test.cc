@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -34,10 +35,12 @@ class FaultyTarget : public LoadTarget {
   explicit FaultyTarget(std::unique_ptr<LoadTarget> target) : target_(std::move(target)) {}
 
   std::string name() const override { return target_->name(); }
-  absl::Status CreateQueues(const std::vector<std::string>& names, Durability durability) override {
-    return target_->CreateQueues(names, durability);
+  absl::Status CreateQueues(const std::vector<std::string>& names,
+                            const std::map<std::string, std::string>& attributes) override {
+    return target_->CreateQueues(names, attributes);
   }
-  void Send(size_t queue, absl::Span<const absl::string_view> bodies, Done done) override {
+  void Send(size_t queue, absl::Span<const absl::string_view> bodies, absl::Duration delay,
+            Done done) override {
     const bool first = sends_.fetch_add(1) == 0;
     if (first && lose_first_send) {
       done(std::vector<absl::Status>(bodies.size()));
@@ -47,8 +50,9 @@ class FaultyTarget : public LoadTarget {
       done(std::vector<absl::Status>(bodies.size(), absl::ResourceExhaustedError("planted")));
       return;
     }
-    if (first && repeat_first_send) target_->Send(queue, bodies, [](std::vector<absl::Status>) {});
-    target_->Send(queue, bodies, std::move(done));
+    if (first && repeat_first_send)
+      target_->Send(queue, bodies, delay, [](std::vector<absl::Status>) {});
+    target_->Send(queue, bodies, delay, std::move(done));
   }
   void Receive(size_t queue, int max_messages, absl::Duration wait, Received received) override {
     target_->Receive(queue, max_messages, wait, std::move(received));
