@@ -292,6 +292,7 @@ TEST_F(StowingTest, RandomCalls) {
   struct Message {
     absl::Time visible_at;
     int receives = 0;
+    bool reopened = false;  // since the last receive
     std::vector<ReceiptHandle> handles;
   };
   std::map<int, Message> alive;
@@ -306,6 +307,10 @@ TEST_F(StowingTest, RandomCalls) {
       ASSERT_EQ(alive.count(number), 1u) << number << " was deleted";
       Message& known = alive[number];
       ASSERT_LE(known.visible_at, clock_.Now()) << number << " is hidden";
+      // A receive that ended before its lease was due to be written is not counted across a restart.
+      if (known.reopened && message.receive_count < known.receives + 1)
+        known.receives = message.receive_count - 1;
+      known.reopened = false;
       ASSERT_EQ(message.receive_count, ++known.receives) << number;
       known.visible_at = clock_.Now() + visibility;
       known.handles.push_back(message.receipt_handle);
@@ -357,7 +362,9 @@ TEST_F(StowingTest, RandomCalls) {
         Advance(absl::Milliseconds(below(10'000)));
         break;
       case 18:
-        if (below(20) == 0) Open();
+        if (below(20) != 0) break;
+        Open();
+        for (auto& [number, message] : alive) message.reopened = true;
         break;
       case 19:
         Settle();
