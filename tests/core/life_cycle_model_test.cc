@@ -222,6 +222,54 @@ const std::vector<model::NamedCase>& Cases() {
          c.Thread([=] { w->Rotate(); });
          c.Finally([=] { w->CheckLanes(); });
        }},
+      {"stowed against a change of the deadline",
+       [](Case& c) {
+         auto w = Make(State::kInFlight, 50, 1);
+         auto may_be_stowed = std::make_shared<model::Atomic<bool>>(false);
+         c.Thread([=] {
+           may_be_stowed->store(true, std::memory_order_relaxed);
+           if (Stow(w->slot, w->id, 1, 50)) w->content.Set(kContent + 1);  // The slot is ours.
+         });
+         c.Thread([=] {
+           if (Hide(w->slot, w->id, 100).has_value()) return;
+           Check(Word(w->slot.word.load(std::memory_order_acquire)).state() == State::kFree,
+                 "neither hidden nor stowed");
+           Check(may_be_stowed->load(std::memory_order_relaxed), "nobody knows where it is");
+         });
+         c.Finally([=] {
+           Check(w->word().state() == State::kFree
+                     ? w->deadline() == 50
+                     : w->word().state() == State::kInFlight && w->deadline() == 100,
+                 "stowed with a deadline that is in no lease");
+           w->CheckLanes();
+         });
+       }},
+      {"stowed against a delete and a timer",
+       [](Case& c) {
+         auto w = Make(State::kInFlight, 50, 1);
+         auto wins = std::make_shared<int>(0);
+         c.Thread([=] { *wins += Stow(w->slot, w->id, 1, 50); });
+         c.Thread([=] { *wins += Claim(w->slot, w->id).has_value(); });
+         c.Thread([=] { w->Fire(60); });
+         c.Finally([=] {
+           Check(*wins <= 1, "stowed and deleted");
+           w->CheckLanes();
+         });
+       }},
+      {"stowed against another receive",
+       [](Case& c) {
+         auto w = Make(State::kInFlight, 50, 1);
+         c.Thread([=] { Stow(w->slot, w->id, 1, 50); });
+         c.Thread([=] {
+           w->Show();
+           w->Receive(50);
+         });
+         c.Finally([=] {
+           Check(w->word().state() == State::kFree ? w->word().receives() == 1
+                                                   : w->word().receives() == 2,
+                 "stowed with a receive that is in no lease");
+         });
+       }},
       {"a refused delete against a receive and a timer",
        [](Case& c) {
          auto w = Make(State::kReady);
