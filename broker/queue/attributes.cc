@@ -53,7 +53,7 @@ constexpr std::array<NumberAttribute, 6> kNumbers = {{
     {"ReceiveMessageWaitTimeSeconds", 0, 20, 0, &QueueAttributes::receive_wait, nullptr},
     {"MaximumMessageSize", 1024, static_cast<int64_t>(kMaxMessageBytes),
      static_cast<int64_t>(kMaxMessageBytes), nullptr, &QueueAttributes::maximum_message_size},
-    {"MaximumInFlightMessages", 1, 10'000'000, 120'000, nullptr,
+    {"MaximumInFlightMessages", 1, 1'000'000'000, 120'000, nullptr,
      &QueueAttributes::maximum_in_flight},
 }};
 

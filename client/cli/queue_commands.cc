@@ -46,7 +46,7 @@ void AddQueueFlags(CLI::App& app, QueueFlags& flags) {
                 "Largest message with its attributes, 1KiB to 1MiB (default 1MiB)")
       ->group(group);
   app.add_option("--max-in-flight", flags.max_in_flight,
-                 "Messages received and not deleted, 1 to 10000000 (default 120000)")
+                 "Messages received and not deleted, 1 to 1000000000 (default 120000)")
       ->type_name("N")
       ->group(group);
   app.add_option("--body-charset", flags.body_charset,
