@@ -91,7 +91,7 @@ class InstallPageOp final : public commit::Operation {
       queue.WakeReceives();
       queue.WakePageWaiters();
       // Parked receives want messages, whatever the window holds.
-      if (queue.parked_count_.load() > 0) queue.RequestPageIfLow();
+      if (queue.AnyParked()) queue.RequestPageIfLow();
     }
     delete this;
   }

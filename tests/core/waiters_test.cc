@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <random>
@@ -296,31 +297,38 @@ class Polls {
 };
 
 TEST(WaitersStressTest, EveryWaiterEndsOnceAndNoMessageLiesBesideOne) {
-  for (uint32_t round = 0; round < 10; ++round) {
+  constexpr uint32_t kThreads = 4;
+  for (uint32_t round = 0; round < 5; ++round) {
     Polls polls;
-    std::atomic<int> working{4};
+    std::atomic<uint32_t> started{0};
     std::vector<std::thread> threads;
-    for (uint32_t t = 0; t < 2; ++t) {
-      threads.emplace_back([&, t] {
-        for (size_t i = 0; i < 5000; ++i) polls.Poll((i * 2 + t) % Polls::kPlaces);
-        --working;
-      });
-      threads.emplace_back([&] {
-        for (int i = 0; i < 2500; ++i) {
-          polls.Send();
-          if (i % 16 == 0) polls.Steal();
+    for (uint32_t t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, seed = 1 + round * kThreads + t] {
+        std::minstd_rand random(seed);
+        ++started;
+        while (started < kThreads) std::this_thread::yield();
+        for (int i = 0; i < 20'000; ++i) {
+          const size_t place = random() % Polls::kPlaces;
+          switch (random() % 8) {
+            case 0:
+            case 1:
+            case 2:
+              polls.Poll(place);
+              break;
+            case 3:
+            case 4:
+              polls.Send();
+              break;
+            case 5:
+            case 6:
+              polls.GiveUp(place, random() % 2 == 0 ? kTimedOut : kCancelled);
+              break;
+            default:
+              i % 8 == 0 ? polls.Trim() : polls.Steal();
+          }
         }
-        --working;
       });
     }
-    threads.emplace_back([&, seed = round] {
-      std::minstd_rand random(seed);
-      while (working > 0) {
-        const size_t place = random() % Polls::kPlaces;
-        polls.GiveUp(place, random() % 2 == 0 ? kTimedOut : kCancelled);
-        if (random() % 64 == 0) polls.Trim();
-      }
-    });
     for (std::thread& thread : threads) thread.join();
     polls.CheckNobodyOverlooked();
     polls.Close();
@@ -331,7 +339,7 @@ TEST(WaitersStressTest, EveryWaiterEndsOnceAndNoMessageLiesBesideOne) {
 }
 
 TEST(WaitersStressTest, CloseAgainstWaitersThatParkLeavesNobodyBehind) {
-  for (int round = 0; round < 500; ++round) {
+  for (int round = 0; round < 200; ++round) {
     Polls polls;
     std::atomic<bool> started{false};
     std::vector<std::thread> threads;
