@@ -256,14 +256,19 @@ void BasicWaiters<T, A, L, P>::DropDead() {
   if (trimming_.exchange(true, std::memory_order_relaxed)) return;
   std::array<WaiterId, 64> ids;
   for (L* lane : {&woken_, &fresh_, &together_}) {
-    for (size_t left = lane->ApproximateSize(); left > 0;) {
+    WaiterId first;  // kept: when it comes again we have been round, whatever the size said
+    bool round = false;
+    for (size_t left = lane->ApproximateSize(); left > 0 && !round;) {
       const size_t popped = lane->Pop(absl::MakeSpan(ids).subspan(0, std::min(left, ids.size())));
       if (popped == 0) break;
       left -= popped;
       size_t kept = 0;
       for (size_t i = 0; i < popped; ++i) {
         const uint64_t word = pool_->At(ids[i].slot()).word.load(std::memory_order_relaxed);
-        if (Generation(word) == ids[i].generation() && (word & kParked) != 0) ids[kept++] = ids[i];
+        if (Generation(word) != ids[i].generation() || (word & kParked) == 0) continue;
+        round |= ids[i] == first;
+        if (first.bits == 0) first = ids[i];
+        ids[kept++] = ids[i];
       }
       lane->Push(absl::MakeConstSpan(ids).subspan(0, kept));
     }

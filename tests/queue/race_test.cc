@@ -345,6 +345,21 @@ TEST(RaceTest, ReleaseAtTheInFlightLimitWakesTheReceiveThatIsJustParking) {
   EXPECT_EQ(queue.Describe()->visible, 0);
 }
 
+// Whoever still holds a receive may cancel it at any time.
+TEST(RaceTest, ReceiveIsCancelledAfterItsBrokerIsGone) {
+  auto broker = Broker::Open();
+  ASSERT_OK(broker);
+  Queue queue = *(*broker)->CreateQueue("q");
+  std::vector<absl::Status> ends;
+  const auto pending = queue.ReceiveAsync(
+      {.wait = absl::Seconds(3600)},
+      [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) { ends.push_back(batch.status()); });
+  broker->reset();
+  pending->Cancel();
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_EQ(ends[0].code(), absl::StatusCode::kFailedPrecondition);
+}
+
 class PurgeRaceTest : public ::testing::TestWithParam<Durability> {};
 INSTANTIATE_TEST_SUITE_P(Durabilities, PurgeRaceTest,
                          ::testing::Values(Durability::kMemory, Durability::kOs),
