@@ -331,8 +331,10 @@ const std::vector<model::NamedCase>& Cases() {
        [](Case& c) {
          auto w = Make({.begun = 2, .parked = 1, .lanes = kFresh | kWoken});
          c.Thread([=] { w->ParkAndLook(2); });
-         c.Thread([=] { w->GiveUp(2, kCancelled); });
-         c.Thread([=] { w->Publish(1); });
+         c.Thread([=] {
+           w->GiveUp(2, kCancelled);
+           w->Publish(1);
+         });
          c.Finally([=] { w->Settle(2); });
        }},
       {"a message taken from under the one who was woken, and another message",
