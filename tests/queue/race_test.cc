@@ -345,6 +345,22 @@ TEST(RaceTest, ReleaseAtTheInFlightLimitWakesTheReceiveThatIsJustParking) {
   EXPECT_EQ(queue.Describe()->visible, 0);
 }
 
+// One answer wakes the next receive, and not from inside of it: the stack does not grow with them.
+TEST(RaceTest, MessageThatStaysVisibleIsShownToAllWhoWait) {
+  auto broker = Broker::Open();
+  ASSERT_OK(broker);
+  Queue queue = *(*broker)->CreateQueue("q");
+  constexpr int kPolls = 50'000;
+  std::atomic<int> shown{0};
+  for (int i = 0; i < kPolls; ++i) {
+    queue.ReceiveAsync(
+        {.wait = absl::Seconds(3600), .visibility_timeout = absl::ZeroDuration()},
+        [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) { shown += batch.ok(); });
+  }
+  ASSERT_OK(queue.Send({.body = "m"}));
+  EXPECT_EQ(shown, kPolls);
+}
+
 // Whoever still holds a receive may cancel it at any time.
 TEST(RaceTest, ReceiveIsCancelledAfterItsBrokerIsGone) {
   auto broker = Broker::Open();
