@@ -52,8 +52,8 @@ struct WaiterCell {
 // waiter are remembered: then Park refuses, and Finish tells. An id of a waiter that is finished
 // may be used at any time, as long as the pool lives: it wins nothing.
 //
-// Thread-safe and lock-free, any number of threads in each call. T is a pointer that owns
-// (std::shared_ptr): T() refers to nobody, and what is moved is not called.
+// Thread-safe, any number of threads in each call; lock-free but for growth of the pool. T is a
+// pointer that owns (std::shared_ptr); T() refers to nobody.
 //
 // No wake-up is lost if everybody does this:
 //
