@@ -15,15 +15,19 @@
 #include "broker/core/lane.h"
 #include "broker/core/slab.h"
 #include "broker/core/timer.h"
+#include "broker/core/waiters.h"
 #include "broker/queue/in_flight_order.h"
 #include "broker/queue/payload_pool.h"
 #include "storage/store.h"
 
 namespace barista::internal {
 
+class ReceiveCall;
 class StandardQueue;
 
 enum class PagerTask { kPage, kLeases };
+
+using ParkedReceives = core::Waiters<std::shared_ptr<ReceiveCall>>;
 
 // What the queues of one broker share. Owned by the broker; outlives its queues' operations.
 // Thread-safe.
@@ -40,6 +44,8 @@ struct Engine {
   core::Slab slab;
   PayloadPool* const payloads = new PayloadPool;  // orphaned by the destructor: messages outlive us
   core::Lane::Pool lane_segments;
+  // Shared with the queues: a receive may be cancelled when the broker is gone.
+  const std::shared_ptr<ParkedReceives::Pool> waiters = std::make_shared<ParkedReceives::Pool>();
 
   SipKey receipt_key;
   uint32_t boot = 0;

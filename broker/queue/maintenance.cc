@@ -224,7 +224,9 @@ void StandardQueue::Sweep() {
   if (!expired.empty()) Expire(expired);
   // An idle queue owns no segment.
   for (core::Lane* lane : {&ready_, &returned_}) lane->Release();
-  // A receive may have parked while the only message was in our hands.
+  parked_.Trim();
+  // A receive may have parked while the only message was in our hands, or been in them itself.
+  LookAfterParked();
   WakeReceives();
   if (durable() &&
       (depth_shown_.load() > 0 || low_watermark_shown_.load() < next_sequence_shown_.load())) {

@@ -57,7 +57,7 @@ void PageOp::Complete(const absl::Status& status) {
     queue.WakeReceives();
     queue.WakePageWaiters();
     // Parked receives want messages, whatever the window holds.
-    if (queue.parked_count_.load() > 0) queue.RequestPageIfLow();
+    if (queue.AnyParked()) queue.RequestPageIfLow();
   }
   delete this;
 }

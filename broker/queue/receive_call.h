@@ -2,23 +2,24 @@
 #define BARISTA_BROKER_QUEUE_RECEIVE_CALL_H_
 
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "barista/queue.h"
 #include "broker/core/timer.h"
+#include "broker/core/waiters.h"
 #include "broker/queue/standard_queue.h"
 
 namespace barista::internal {
 
-// A receive that could not be answered at once: it waits in the queue's list, and whoever makes
+// A receive that could not be answered at once: it waits in the queue's lane, and whoever makes
 // messages visible runs it again. No thread waits with it. Thread-safe.
 //
 //   RUNNING --nothing there--> PARKED --woken--> RUNNING ... --> DONE (callback called, exactly
 //   once)
 //
+// These are the states of a waiter (core/waiters.h): one thread at a time owns the RUNNING call.
 // Cancel and timeout finish a parked call at once; of a running one they are remembered and take
 // effect when it would park.
 class ReceiveCall final : public PendingReceive, public std::enable_shared_from_this<ReceiveCall> {
@@ -35,45 +36,48 @@ class ReceiveCall final : public PendingReceive, public std::enable_shared_from_
   // Begins: goes on with what `taken` holds if it has to be committed, else makes the first
   // attempt.
   void Start(StandardQueue::Taken taken);
-  // One attempt, by the thread that owns the RUNNING call. True if the call is done or went to the
-  // commit log; false if it parked.
-  bool Run();
+
+  enum class Ran {
+    kAway,           // done, or gone to the commit log
+    kParked,         // nothing there; the caller looks again, with WakeReceives
+    kParkedAtLimit,  // no room for what is there: nor is there for others
+  };
+  // One attempt, by the thread that owns the RUNNING call.
+  Ran Run();
   // Goes on after the attempt's operation: `status` of the commit, `messages` to deliver.
   void Committed(const absl::Status& status, StandardQueue::Taken taken);
+  // The owner's answer.
+  void Finish(absl::StatusOr<std::vector<ReceivedMessage>> result);
 
-  void Cancel() override;
-  // Ends the call with `status` (OK: an empty answer) unless it is about to be answered.
-  void End(const absl::Status& status);
-  bool done() const;
+  void Cancel() override { Request(kCancelled); }
+  // Ends the call with an empty answer unless it is about to be answered.
+  void TimeOut() { Request(kTimedOut); }
+  bool done() const { return waiter_.bits == 0 || queue_->parked_.Gone(waiter_); }
 
  private:
-  friend class StandardQueue;
-  enum class Phase { kRunning, kParked, kDone };
+  // What others ask of the call.
+  static constexpr uint32_t kTimedOut = 1;
+  static constexpr uint32_t kCancelled = 2;
 
+  void Request(uint32_t request);
+  // Before others hear of the call.
+  void Share() {
+    if (waiter_.bits == 0) waiter_ = queue_->parked_.Begin();
+  }
   // Hands what was taken to the commit log, which calls Committed.
   void Commit(StandardQueue::Taken taken);
-  // PARKED -> RUNNING, by whoever takes it from its list. Under queue_->receives_mutex_.
-  void Unpark() ABSL_NO_THREAD_SAFETY_ANALYSIS;
-
   absl::Status OverLimit() const;
-  // Parks unless it has to end; true if it ended instead.
-  bool Park(bool for_page, bool in_front);
-  void Finish(absl::StatusOr<std::vector<ReceivedMessage>> result);
+  // Parks unless it has to end; false if it ended instead.
+  bool Park();
 
   const std::shared_ptr<StandardQueue> queue_;
   const int max_messages_;
   const int64_t visibility_ns_;
   const int64_t deadline_ns_;
-  Queue::ReceiveCallback callback_;
-
-  // Under queue_->receives_mutex_.
-  Phase phase_ = Phase::kRunning;
-  bool end_requested_ = false;
-  bool cancel_requested_ = false;
-  absl::Status end_status_;
-  bool parked_for_page_ = false;
-  bool was_parked_ = false;
-  std::list<std::shared_ptr<ReceiveCall>>::iterator place_;
+  Queue::ReceiveCallback callback_;  // the owner's
+  // Nobody while the thread that began the call is the only one that knows it: a call that is
+  // answered at once never becomes a waiter. Written once, before it is shared.
+  core::WaiterId waiter_;
 };
 
 // Ends a call at its deadline.
@@ -81,7 +85,7 @@ class ReceiveTimeout final : public core::TimerNode {
  public:
   explicit ReceiveTimeout(std::shared_ptr<ReceiveCall> call) : call_(std::move(call)) {}
   int64_t Fire(int64_t) override {
-    call_->End(absl::OkStatus());
+    call_->TimeOut();
     return core::kNever;
   }
   bool Dead() const override { return call_->done(); }

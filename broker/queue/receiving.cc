@@ -249,7 +249,7 @@ absl::StatusOr<std::vector<ReceivedMessage>> StandardQueue::Receive(const Receiv
   if (engine_->options.manual) {
     // Time stands still while we wait: what is not there when all work is done will not come.
     while (!finished.HasBeenNotified()) {
-      if (!engine_->run_once() && !finished.HasBeenNotified()) call->End(absl::OkStatus());
+      if (!engine_->run_once() && !finished.HasBeenNotified()) call->TimeOut();
     }
   }
   finished.Wait();
@@ -295,31 +295,32 @@ void StandardQueue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) {
   WakeReceives();
 }
 
+std::shared_ptr<ReceiveCall> StandardQueue::Unparked(std::shared_ptr<ReceiveCall> call) {
+  if (call != nullptr) engine_->parked.fetch_sub(1, std::memory_order_relaxed);
+  return call;
+}
+
 void StandardQueue::WakeReceives() {
-  // A read-modify-write, not a load: see parked_count_.
-  while (parked_count_.fetch_add(0) > 0 && !LanesEmpty()) {
-    std::shared_ptr<ReceiveCall> call;
-    {
-      MutexLock lock(&receives_mutex_);
-      auto& list = parked_.empty() ? page_waiters_ : parked_;
-      if (list.empty()) return;
-      call = list.front();
-      call->Unpark();
-    }
-    if (!call->Run()) return;  // It found nothing and went back: neither would the next.
+  while (parked_.Any() && !LanesEmpty()) {
+    const std::shared_ptr<ReceiveCall> call = Unparked(parked_.Wake());
+    if (call == nullptr || call->Run() == ReceiveCall::Ran::kParkedAtLimit) return;
   }
 }
 
 void StandardQueue::WakePageWaiters() {
+  parked_.Any();  // Whoever parks behind it finds the page.
+  // Taken aside: some may wait for another page.
   std::vector<std::shared_ptr<ReceiveCall>> calls;
-  {
-    MutexLock lock(&receives_mutex_);
-    while (!page_waiters_.empty()) {
-      calls.push_back(page_waiters_.front());
-      calls.back()->Unpark();
-    }
+  while (std::shared_ptr<ReceiveCall> call = Unparked(parked_.WakeTogether())) {
+    calls.push_back(std::move(call));
   }
   for (const std::shared_ptr<ReceiveCall>& call : calls) call->Run();
+  if (!calls.empty()) WakeReceives();
+}
+
+void StandardQueue::LookAfterParked() {
+  if (const absl::Status status = CheckOpen(); !status.ok()) return EndReceives(status);
+  if (!MoreOnDisk()) WakePageWaiters();
 }
 
 // ---- ReceiveOp ----

@@ -253,14 +253,17 @@ void StandardQueue::ReleaseLanes() {
 }
 
 void StandardQueue::EndReceives(const absl::Status& status) {
-  // Taken aside: a callback may ask for messages again.
-  std::vector<std::shared_ptr<ReceiveCall>> calls;
-  {
-    MutexLock lock(&receives_mutex_);
-    calls.assign(parked_.begin(), parked_.end());
-    calls.insert(calls.end(), page_waiters_.begin(), page_waiters_.end());
+  parked_.Any();  // Whoever parks behind it finds why it has to end.
+  for (bool trimmed = false;; trimmed = true) {
+    // Taken aside: a callback may ask for messages again.
+    std::vector<std::shared_ptr<ReceiveCall>> calls;
+    while (std::shared_ptr<ReceiveCall> call = Unparked(parked_.Wake())) {
+      calls.push_back(std::move(call));
+    }
+    for (const std::shared_ptr<ReceiveCall>& call : calls) call->Finish(status);
+    if (trimmed || !deleted()) return;
+    parked_.Trim();
   }
-  for (const std::shared_ptr<ReceiveCall>& call : calls) call->End(status);
 }
 
 }  // namespace barista::internal

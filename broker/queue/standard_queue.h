@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,8 +26,6 @@
 #include "storage/store.h"
 
 namespace barista::internal {
-
-class ReceiveCall;
 
 // A queue's attributes and tags: immutable, and replaced as a whole.
 using Definition = std::shared_ptr<const QueueDescription>;
@@ -234,8 +231,16 @@ class StandardQueue final : public QueueState,
   void TrimLanes();
   // Empties the lanes of a queue that is gone.
   void ReleaseLanes();
+  // Runs parked receives while there are both messages and them: by whoever made a message visible.
   void WakeReceives();
+  // Runs those who wait for what is on disk.
   void WakePageWaiters();
+  // By whoever has parked a receive or held ids of parked ones, for all of them: ends or wakes
+  // those who were overlooked. (WakeReceives is left to the caller.)
+  void LookAfterParked();
+  bool AnyParked() { return parked_.Any(); }
+  // Passes on what is parked no longer, and counts it out; null as it is.
+  std::shared_ptr<ReceiveCall> Unparked(std::shared_ptr<ReceiveCall> call);
   std::shared_ptr<StandardQueue> DeadLetterQueue() const;
 
   // ---- Committer ----
@@ -376,14 +381,9 @@ class StandardQueue final : public QueueState,
   // Monotonic ns for which the timer of delayed messages is armed.
   std::atomic<int64_t> delay_armed_ns_{core::kNever};
 
-  mutable Mutex receives_mutex_;
-  std::list<std::shared_ptr<ReceiveCall>> parked_ ABSL_GUARDED_BY(receives_mutex_);
-  // Receives that do not wait for messages but for what is on disk.
-  std::list<std::shared_ptr<ReceiveCall>> page_waiters_ ABSL_GUARDED_BY(receives_mutex_);
-  // Changed by receives that park and read by those who made a message visible, with
-  // read-modify-writes on both sides: either the publisher sees the parked receive, or the
-  // receive's second look sees the message.
-  std::atomic<int64_t> parked_count_{0};
+  // Long polls wait in turn for messages; receives that do not wait for messages but for what is on
+  // disk wait together.
+  ParkedReceives parked_{engine_->waiters, &engine_->lane_segments};
 };
 
 // Statuses that several files answer.

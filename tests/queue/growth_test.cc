@@ -133,6 +133,13 @@ TEST_P(GrowthTest, QueueFilledAndPurgedAndNeverReceivedFrom) {
   EXPECT_LT(growth, kBound);
 }
 
+TEST_P(GrowthTest, LongPollParkedAndCancelledAgainAndAgain) {
+  const int64_t growth = Growth(
+      100'000, [&] { queue_.ReceiveAsync({.wait = absl::Hours(1)}, [](auto) {})->Cancel(); });
+  EXPECT_LT(growth, kBound);
+  EXPECT_EQ(broker_->Stats().parked_receives, 0);
+}
+
 // What a cycle of send, receive and delete allocates does not depend on how many messages it has.
 TEST(AllocationTest, MessagesInMemoryAllocateNothing) {
   auto broker = Broker::Open({.default_durability = Durability::kMemory});

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -162,6 +163,61 @@ TEST_P(EachDurabilityRaceTest, CancelAgainstASendLosesNoMessage) {
   }
 }
 
+// Long polls that are answered, time out and are cancelled at the same time: each ends once, and no
+// message is lost, left in flight or left beside a poll that waits for it.
+TEST_P(EachDurabilityRaceTest, LongPollsThatEndInEveryWayEndOnceAndLoseNothing) {
+  Queue queue = *broker_->CreateQueue("q");
+  constexpr int kMessages = 2000;
+  constexpr int kPolls = 4000;
+  std::atomic<int> deleted{0};
+  std::array<std::vector<std::atomic<int>>, 2> ends{std::vector<std::atomic<int>>(kPolls),
+                                                    std::vector<std::atomic<int>>(kPolls)};
+  const auto remove = [&](const std::vector<ReceivedMessage>& batch) {
+    for (const ReceivedMessage& m : batch) {
+      EXPECT_EQ(m.receive_count, 1);
+      queue.DeleteBatchAsync(absl::MakeConstSpan(&m.receipt_handle, 1), [&](auto statuses) {
+        EXPECT_OK(statuses[0]);
+        ++deleted;
+      });
+    }
+  };
+  std::vector<std::thread> threads;
+  for (std::vector<std::atomic<int>>& mine : ends) {
+    threads.emplace_back([&] {
+      std::vector<std::shared_ptr<PendingReceive>> pending;
+      for (int i = 0; i < kPolls; ++i) {
+        pending.push_back(
+            queue.ReceiveAsync({.wait = i % 2 == 0 ? absl::Milliseconds(1) : absl::Seconds(60)},
+                               [&, i](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
+                                 ++mine[static_cast<size_t>(i)];
+                                 if (batch.ok()) return remove(*batch);
+                                 EXPECT_EQ(batch.status().code(), absl::StatusCode::kCancelled);
+                               }));
+        if (i >= 16) pending[static_cast<size_t>(i) - 16]->Cancel();
+      }
+      for (const auto& p : pending) p->Cancel();
+    });
+  }
+  threads.emplace_back([&] {
+    for (int i = 0; i < kMessages; ++i) ASSERT_OK(queue.Send({.body = "m"}));
+  });
+  for (std::thread& thread : threads) thread.join();
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  while (deleted < kMessages && absl::Now() < deadline) {
+    // (A cancellation that came too late has returned its message.)
+    const auto got = queue.Receive({.max_messages = 100, .wait = absl::Milliseconds(10)});
+    ASSERT_OK(got);
+    remove(*got);
+  }
+  EXPECT_EQ(deleted, kMessages);
+  EXPECT_EQ(queue.Describe()->visible, 0);
+  EXPECT_EQ(queue.Describe()->in_flight, 0);
+  for (const std::vector<std::atomic<int>>& mine : ends) {
+    for (const std::atomic<int>& count : mine) ASSERT_EQ(count, 1);
+  }
+  EXPECT_EQ(broker_->Stats().parked_receives, 0);
+}
+
 // Old handles hide and show messages while others receive and delete them: none stays behind where
 // nobody finds it.
 TEST_P(EachDurabilityRaceTest, MessagesHiddenAndShownByOldHandlesAreAllReceived) {
@@ -287,6 +343,37 @@ TEST(RaceTest, ReleaseAtTheInFlightLimitWakesTheReceiveThatIsJustParking) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(queue.Describe()->visible, 0);
+}
+
+// One answer wakes the next receive, and not from inside of it: the stack does not grow with them.
+TEST(RaceTest, MessageThatStaysVisibleIsShownToAllWhoWait) {
+  auto broker = Broker::Open();
+  ASSERT_OK(broker);
+  Queue queue = *(*broker)->CreateQueue("q");
+  constexpr int kPolls = 50'000;
+  std::atomic<int> shown{0};
+  for (int i = 0; i < kPolls; ++i) {
+    queue.ReceiveAsync(
+        {.wait = absl::Seconds(3600), .visibility_timeout = absl::ZeroDuration()},
+        [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) { shown += batch.ok(); });
+  }
+  ASSERT_OK(queue.Send({.body = "m"}));
+  EXPECT_EQ(shown, kPolls);
+}
+
+// Whoever still holds a receive may cancel it at any time.
+TEST(RaceTest, ReceiveIsCancelledAfterItsBrokerIsGone) {
+  auto broker = Broker::Open();
+  ASSERT_OK(broker);
+  Queue queue = *(*broker)->CreateQueue("q");
+  std::vector<absl::Status> ends;
+  const auto pending = queue.ReceiveAsync(
+      {.wait = absl::Seconds(3600)},
+      [&](absl::StatusOr<std::vector<ReceivedMessage>> batch) { ends.push_back(batch.status()); });
+  broker->reset();
+  pending->Cancel();
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_EQ(ends[0].code(), absl::StatusCode::kFailedPrecondition);
 }
 
 class PurgeRaceTest : public ::testing::TestWithParam<Durability> {};
