@@ -8,7 +8,7 @@
 #   --build DIR   use this build directory as it is; do not build
 #   --dir DIR     where data directories are made: the disk that is measured (default: /var/tmp)
 #
-# Exits 0 if every promise is reached, 3 if one is missed, 1 if something failed. Takes about five minutes on 2 idle cores (--quick: one), and
+# Exits 0 if every promise is reached, 3 if one is missed, 1 if something failed. Takes about ten minutes on 2 idle cores (--quick: two), and
 # more on a busy machine, where it measures the neighbours too: it warns.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -70,6 +70,10 @@ measure "$bin/open_bench" --rounds 11
 measure "$bin/drain_bench" --rounds "$deep_rounds" --messages "$messages"
 measure "$bin/backlog_bench" --rounds "$deep_rounds" --messages "$messages"
 measure "$bin/backlog_bench" --rounds "$deep_rounds" --messages "$messages" --barista "$bin/barista"
+for kind in delayed in-flight stuck; do
+  measure "$bin/backlog_bench" --kind "$kind" --rounds "$deep_rounds" --messages "$messages"
+  measure "$bin/backlog_bench" --kind "$kind" --rounds 1 --messages "$messages" --barista "$bin/barista"
+done
 
 echo
 if ((missed)); then

@@ -80,7 +80,7 @@ absl::Status ReceiveWhile(LoadTarget& target, std::atomic<int64_t>& left, Then t
 absl::Status CreateBacklogQueue(LoadTarget& target) {
   return target.CreateQueues({"backlog-0"}, {{"Durability", "fsync"},
                                              {"VisibilityTimeout", "43200"},
-                                             {"MaximumInFlightMessages", "10000000"}});
+                                             {"MaximumInFlightMessages", "1000000000"}});
 }
 
 absl::Status SendMany(LoadTarget& target, int64_t messages, size_t body_bytes,
