@@ -70,7 +70,7 @@ measure "$bin/open_bench" --rounds 11
 measure "$bin/drain_bench" --rounds "$deep_rounds" --messages "$messages"
 measure "$bin/backlog_bench" --rounds "$deep_rounds" --messages "$messages"
 measure "$bin/backlog_bench" --rounds "$deep_rounds" --messages "$messages" --barista "$bin/barista"
-for kind in delayed in-flight stuck; do
+for kind in group delayed in-flight stuck; do
   measure "$bin/backlog_bench" --kind "$kind" --rounds "$deep_rounds" --messages "$messages"
   measure "$bin/backlog_bench" --kind "$kind" --rounds 1 --messages "$messages" --barista "$bin/barista"
 done

@@ -83,8 +83,7 @@ absl::Status CreateBacklogQueue(LoadTarget& target) {
                                              {"MaximumInFlightMessages", "1000000000"}});
 }
 
-absl::Status SendMany(LoadTarget& target, int64_t messages, size_t body_bytes,
-                      absl::Duration delay) {
+absl::Status SendMany(LoadTarget& target, int64_t messages, size_t body_bytes, const SendHow& how) {
   constexpr int64_t kBatch = 100;
   constexpr int kSendsUnderWay = 20;
   const std::string body(body_bytes, 'b');
@@ -102,7 +101,7 @@ absl::Status SendMany(LoadTarget& target, int64_t messages, size_t body_bytes,
       }
     }
     const size_t count = static_cast<size_t>(std::min(kBatch, messages - sent));
-    target.Send(0, absl::MakeConstSpan(bodies).first(count), delay,
+    target.Send(0, absl::MakeConstSpan(bodies).first(count), how,
                 [&](std::vector<absl::Status> statuses) {
                   for (const absl::Status& status : statuses) {
                     std::lock_guard<std::mutex> lock(mutex);

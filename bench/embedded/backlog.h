@@ -13,13 +13,12 @@ namespace barista::bench {
 // A queue with many messages, whatever the target: how it gets to be so, and how it is used then.
 
 // Creates the queue of `target` that the functions below use, at `fsync`, or finds it as an earlier
-// process left it. What is received stays hidden for 12 hours, and any number of messages that the
-// attribute allows (10 million) may be.
+// process left it. What is received stays hidden for 12 hours, and any number of messages may be.
 absl::Status CreateBacklogQueue(LoadTarget& target);
 
-// Sends `messages` of `body_bytes`, by 100 and many at a time, visible after `delay`.
+// Sends `messages` of `body_bytes`, by 100 and many at a time.
 absl::Status SendMany(LoadTarget& target, int64_t messages, size_t body_bytes,
-                      absl::Duration delay = absl::ZeroDuration());
+                      const SendHow& how = {});
 
 // Sends for `duration`, as fast as it goes; errors are ignored (the broker may be killed
 // meanwhile).

@@ -3,7 +3,7 @@
 // one in another role), or `barista serve`. After the restart a part of what waits is worked off,
 // so that the figures include paging.
 //
-//   backlog_bench [--kind ready|delayed|in-flight|stuck] [--messages 1000000] [--body 1024]
+//   backlog_bench [--kind ready|group|delayed|in-flight|stuck] [--messages 1000000] [--body 1024]
 //     [--rounds 3] [--memory-limit 512] [--barista build/release/bin/barista]
 
 #include <signal.h>
@@ -42,11 +42,13 @@ constexpr double kMebi = 1 << 20;
 // What makes the queue deep.
 enum class Kind {
   kReady,     // messages wait
+  kGroup,     // they wait, and all are of one group
   kDelayed,   // messages are delayed by 15 minutes
   kInFlight,  // messages have been received and are not deleted
   kStuck,     // one message is held while the others are sent and deleted
 };
 const std::map<std::string, Kind> kKinds = {{"ready", Kind::kReady},
+                                            {"group", Kind::kGroup},
                                             {"delayed", Kind::kDelayed},
                                             {"in-flight", Kind::kInFlight},
                                             {"stuck", Kind::kStuck}};
@@ -73,8 +75,8 @@ struct Round {
 
 // Makes the queue deep.
 absl::Status Fill(LoadTarget& target, const Settings& settings) {
-  const auto send = [&](int64_t messages, absl::Duration delay = absl::ZeroDuration()) {
-    return SendMany(target, messages, settings.body_bytes, delay);
+  const auto send = [&](int64_t messages, const SendHow& how = {}) {
+    return SendMany(target, messages, settings.body_bytes, how);
   };
   absl::Status status = CreateBacklogQueue(target);
   const absl::Time start = absl::Now();
@@ -82,8 +84,11 @@ absl::Status Fill(LoadTarget& target, const Settings& settings) {
     case Kind::kReady:
       status.Update(send(settings.messages));
       return status;
+    case Kind::kGroup:
+      status.Update(send(settings.messages, {.group_id = "noisy"}));
+      return status;
     case Kind::kDelayed:
-      status.Update(send(settings.messages, kDelay));
+      status.Update(send(settings.messages, {.delay = kDelay}));
       if (absl::Now() - start > kDelay / 2) {
         status.Update(
             absl::DeadlineExceededError("the first delays are over before the last begin"));
@@ -208,6 +213,8 @@ const char* Condition(Kind kind) {
   switch (kind) {
     case Kind::kReady:
       return "waiting";
+    case Kind::kGroup:
+      return "in one group, waiting";
     case Kind::kDelayed:
       return "delayed";
     case Kind::kInFlight:

@@ -35,12 +35,13 @@ class EmbeddedTarget final : public LoadTarget {
     return absl::OkStatus();
   }
 
-  void Send(size_t queue, absl::Span<const absl::string_view> bodies, absl::Duration delay,
+  void Send(size_t queue, absl::Span<const absl::string_view> bodies, const SendHow& how,
             Done done) override {
     std::vector<OutgoingMessage> messages(bodies.size());
     for (size_t i = 0; i < bodies.size(); ++i) {
       messages[i].body = bodies[i];
-      messages[i].delay = delay;
+      messages[i].delay = how.delay;
+      messages[i].group_id = how.group_id;
     }
     queues_[queue].SendBatchAsync(
         messages,

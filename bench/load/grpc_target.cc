@@ -64,15 +64,16 @@ class GrpcTarget final : public LoadTarget {
     return absl::OkStatus();
   }
 
-  void Send(size_t queue, absl::Span<const absl::string_view> bodies, absl::Duration delay,
+  void Send(size_t queue, absl::Span<const absl::string_view> bodies, const SendHow& how,
             Done done) override {
     v1::SendMessageRequest request;
     request.set_queue(queues_[queue]);
     for (const absl::string_view body : bodies) {
       auto* entry = request.add_entries();
       entry->set_body(body.data(), body.size());
-      if (delay > absl::ZeroDuration())
-        entry->mutable_delay()->set_seconds(absl::ToInt64Seconds(delay));
+      if (how.delay > absl::ZeroDuration())
+        entry->mutable_delay()->set_seconds(absl::ToInt64Seconds(how.delay));
+      if (how.group_id.has_value()) entry->set_group_id(std::string(*how.group_id));
     }
     client_.Call("/barista.v1.QueueService/SendMessage", ToByteBuffer(request),
                  absl::Now() + kPatience,

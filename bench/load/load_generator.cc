@@ -156,11 +156,10 @@ class LoadRun {
         bodies[static_cast<size_t>(i)] = absl::string_view(body, options_.body_bytes);
       }
       callbacks_.fetch_add(1, std::memory_order_relaxed);
-      target_.Send(queue, bodies, absl::ZeroDuration(),
-                   [this, first](std::vector<absl::Status> statuses) {
-                     OnSent(first, statuses);
-                     EndCallback();
-                   });
+      target_.Send(queue, bodies, SendHow(), [this, first](std::vector<absl::Status> statuses) {
+        OnSent(first, statuses);
+        EndCallback();
+      });
       queue = (queue + 1) % static_cast<size_t>(options_.queues);
     }
   }

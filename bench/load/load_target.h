@@ -25,6 +25,12 @@ class ReceivedBatch {
   virtual absl::string_view body(size_t index) const = 0;
 };
 
+// What the messages of one send have in common.
+struct SendHow {
+  absl::Duration delay;
+  std::optional<absl::string_view> group_id = std::nullopt;
+};
+
 // A broker that the load generator can drive. Thread-safe. Callbacks run exactly once, inside the
 // call or on a thread of the target; they are quick. All of them have run when the target's
 // destructor returns.
@@ -41,9 +47,8 @@ class LoadTarget {
   // (barista/queue_attributes.h). An existing queue with the same values is used as it is.
   virtual absl::Status CreateQueues(const std::vector<std::string>& names,
                                     const std::map<std::string, std::string>& attributes) = 0;
-  // Sends `bodies` together, visible after `delay`. They are copied before the call returns. One
-  // status each.
-  virtual void Send(size_t queue, absl::Span<const absl::string_view> bodies, absl::Duration delay,
+  // Sends `bodies` together. They are copied before the call returns. One status each.
+  virtual void Send(size_t queue, absl::Span<const absl::string_view> bodies, const SendHow& how,
                     Done done) = 0;
   virtual void Receive(size_t queue, int max_messages, absl::Duration wait, Received received) = 0;
   // Deletes all messages of `batch`. One status each.

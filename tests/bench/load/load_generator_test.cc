@@ -39,7 +39,7 @@ class FaultyTarget : public LoadTarget {
                             const std::map<std::string, std::string>& attributes) override {
     return target_->CreateQueues(names, attributes);
   }
-  void Send(size_t queue, absl::Span<const absl::string_view> bodies, absl::Duration delay,
+  void Send(size_t queue, absl::Span<const absl::string_view> bodies, const SendHow& how,
             Done done) override {
     const bool first = sends_.fetch_add(1) == 0;
     if (first && lose_first_send) {
@@ -51,8 +51,8 @@ class FaultyTarget : public LoadTarget {
       return;
     }
     if (first && repeat_first_send)
-      target_->Send(queue, bodies, delay, [](std::vector<absl::Status>) {});
-    target_->Send(queue, bodies, delay, std::move(done));
+      target_->Send(queue, bodies, how, [](std::vector<absl::Status>) {});
+    target_->Send(queue, bodies, how, std::move(done));
   }
   void Receive(size_t queue, int max_messages, absl::Duration wait, Received received) override {
     target_->Receive(queue, max_messages, wait, std::move(received));
