@@ -27,7 +27,7 @@ class ReceivedBatch {
 
 // What the messages of one send have in common.
 struct SendHow {
-  absl::Duration delay;
+  absl::Duration delay = absl::ZeroDuration();
   std::optional<absl::string_view> group_id = std::nullopt;
 };
 
