@@ -70,23 +70,27 @@ void StateCursor::Settle() {
 }
 
 template <typename F>
-void StateCursor::ForEachLiving(F visit) const {
-  for (int i = 0; i < state_.count; ++i) {
-    const Sequence sequence(first_.value() + static_cast<uint64_t>(i));
-    if (sequence >= from_ && sequence < end_ && !state_.IsDead(i)) visit(sequence, i);
+void StateCursor::ForEachHidden(int64_t after_ms, F visit) const {
+  for (const RunState::MessageLease& entry : state_.leases) {
+    const Sequence sequence(first_.value() + entry.index);
+    if (entry.lease.visible_at_ms > after_ms && sequence >= from_ && sequence < end_)
+      visit(sequence, entry.lease.visible_at_ms);
   }
 }
 
 bool StateCursor::AllHidden(int64_t after_ms) const {
-  bool all = true;
-  ForEachLiving([&](Sequence, int index) { all &= state_.VisibleAt(index) > after_ms; });
-  return all;
+  const uint64_t first = first_.value();
+  const uint64_t begin = std::max(from_.value(), first) - first;
+  const uint64_t end = std::min<uint64_t>(end_.value() - first, state_.count);
+  const uint64_t in_range = RunState::AllBits(static_cast<int>(end - begin)) << begin;
+  int visible = __builtin_popcountll(in_range & ~state_.dead);
+  ForEachHidden(after_ms, [&](Sequence, int64_t) { --visible; });
+  return visible == 0;
 }
 
 void StateCursor::AddHidden(int64_t after_ms, std::vector<HiddenMessage>* hidden) const {
-  ForEachLiving([&](Sequence sequence, int index) {
-    const int64_t visible_at_ms = state_.VisibleAt(index);
-    if (visible_at_ms > after_ms) hidden->push_back({sequence, visible_at_ms});
+  ForEachHidden(after_ms, [&](Sequence sequence, int64_t visible_at_ms) {
+    hidden->push_back({sequence, visible_at_ms});
   });
 }
 

@@ -47,7 +47,7 @@ class StateCursor {
   Sequence first() const { return first_; }
   Sequence end_of_run() const { return Sequence(first_.value() + state_.count); }
   const RunState& state() const { return state_; }
-  // Whether no message in [from, end) is visible at `after_ms`.
+  // Whether no message in [from, end), of which there is one, is visible at `after_ms`.
   bool AllHidden(int64_t after_ms) const;
   // Adds the messages in [from, end) that are hidden beyond `after_ms`.
   void AddHidden(int64_t after_ms, std::vector<HiddenMessage>* hidden) const;
@@ -56,7 +56,7 @@ class StateCursor {
   // Goes on to a state that reaches `from`, and reads it.
   void Settle();
   template <typename F>
-  void ForEachLiving(F visit) const;
+  void ForEachHidden(int64_t after_ms, F visit) const;
 
   const QueueId queue_;
   const Sequence from_;

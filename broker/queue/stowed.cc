@@ -67,6 +67,24 @@ Stowed::Place Stowed::Hide(Sequence sequence, int64_t until_ms) {
   return was;
 }
 
+void Stowed::HideAll(absl::Span<const storage::HiddenMessage> messages) {
+  MutexLock lock(&mutex_);
+  while (!messages.empty()) {
+    const uint64_t number = SegmentOf(messages.front().sequence);
+    std::unique_ptr<State>& state = segments_.try_emplace(number).first->second;
+    if (state == nullptr) state = std::make_unique<State>();
+    int64_t first_over_ms = state->first_over_ms;
+    size_t count = 0;
+    for (; count < messages.size() && SegmentOf(messages[count].sequence) == number; ++count) {
+      Set(state->hidden, BitOf(messages[count].sequence));
+      first_over_ms = std::min(first_over_ms, messages[count].visible_at_ms);
+    }
+    state->version = ++versions_;
+    Note(number, *state, first_over_ms);
+    messages.remove_prefix(count);
+  }
+}
+
 void Stowed::Touch(Sequence sequence) {
   MutexLock lock(&mutex_);
   const auto it = segments_.find(SegmentOf(sequence));

@@ -45,6 +45,8 @@ class Stowed {
   Place Find(Sequence sequence) const;
   // Hidden until `until_ms` (wall clock) from now on, wherever it was before; where that was.
   Place Hide(Sequence sequence, int64_t until_ms);
+  // Messages that were nowhere, in sequence order.
+  void HideAll(absl::Span<const storage::HiddenMessage> messages);
   // The leases of the message's segment have changed in the store: looks at them before now are
   // void.
   void Touch(Sequence sequence);

@@ -105,8 +105,7 @@ void StandardQueue::Stow(absl::Span<const InFlightOrder::Leased> messages) {
 void StandardQueue::StowHidden(absl::Span<const storage::HiddenMessage> messages) {
   if (messages.empty()) return;
   may_be_stowed_.store(true, std::memory_order_relaxed);
-  for (const storage::HiddenMessage& message : messages)
-    stowed_.Hide(message.sequence, message.visible_at_ms);
+  stowed_.HideAll(messages);
   CountInFlight(static_cast<int64_t>(messages.size()));
   ArmLeases(stowed_.first_over_ms());
 }

@@ -36,7 +36,7 @@ TEST(StowedTest, BehavesAsTheModel) {
       const auto place = hidden.count(sequence) != 0    ? Stowed::Place::kHidden
                          : visible.count(sequence) != 0 ? Stowed::Place::kVisible
                                                         : Stowed::Place::kNowhere;
-      switch (below(12)) {
+      switch (below(13)) {
         default: {
           const int64_t until_ms = now_ms + 1 + static_cast<int64_t>(below(500));
           ASSERT_EQ(stowed.Hide(Sequence(sequence), until_ms), place);
@@ -89,6 +89,21 @@ TEST(StowedTest, BehavesAsTheModel) {
             hidden[segment->from.value()] = now_ms + 7;
           }
           ASSERT_EQ(stowed.Settle(*segment, {}), 0);
+          break;
+        }
+        case 12: {  // what a page found
+          std::vector<storage::HiddenMessage> found;
+          for (uint64_t s = sequence; s < sequence + below(3000); ++s) {
+            if (hidden.count(s) != 0 || visible.count(s) != 0 || below(3) == 0) continue;
+            const int64_t until_ms = now_ms + 1 + static_cast<int64_t>(below(500));
+            found.push_back({Sequence(s), until_ms});
+            hidden[s] = until_ms;
+          }
+          if (below(10) == 0) {
+            stowed.HideAll(found);
+          } else {
+            for (const auto& message : found) hidden.erase(message.sequence.value());
+          }
           break;
         }
         case 11:
