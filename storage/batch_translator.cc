@@ -289,7 +289,7 @@ void BatchTranslator::FinishNewRuns(RowSink* sink) {
     run.state.count = count;
     if (run.purged || run.state.AllDead()) continue;
     const Key key = Key::Message(run.queue, run.first);
-    EncodeRunHeader(key, run.messages, &scratch_);
+    EncodeRunHeader(run.messages, &scratch_);
     parts_.assign(1, scratch_);
     parts_.insert(parts_.end(), run.messages.begin(), run.messages.end());
     sink->PutRun(key, parts_);

@@ -106,9 +106,6 @@ RunCursor::RunCursor(rocksdb::DB* db, const Families& families, QueueId queue, S
   options.snapshot = snapshot_.snapshot();
   states_.emplace(db, families, queue, from, end, options);
   options.iterate_upper_bound = &end_slice_;
-  // A run has a checksum of its own, which covers its key. RocksDB's of blobs, where it is built
-  // for any processor, costs more than all the rest of a read.
-  options.verify_checksums = false;
   runs_.reset(db->NewIterator(options, HandleOf(families, Family::kMessages)));
 }
 
@@ -127,7 +124,7 @@ bool RunCursor::Next() {
       status_ = CorruptError("a key of the family messages", "it has another form");
       return false;
     }
-    absl::StatusOr<RunView> run = RunView::Parse(ToView(runs_->key()), row());
+    absl::StatusOr<RunView> run = RunView::Parse(row());
     if (!run.ok()) {
       status_ = CorruptRow(queue_, first_, run.status());
       return false;
@@ -139,7 +136,13 @@ bool RunCursor::Next() {
     ReadState();
     return status_.ok();
   }
-  status_ = FromReadStatus(runs_->status());
+  if (runs_->status().IsCorruption()) {
+    status_ = CorruptError(absl::StrCat("the database, queue ", queue_.value(), ", sequence ",
+                                        next_.value(), " or behind it,"),
+                           runs_->status().ToString());
+  } else {
+    status_ = FromReadStatus(runs_->status());
+  }
   return false;
 }
 
@@ -206,7 +209,7 @@ absl::StatusOr<std::optional<RowReader::Run>> DbRowReader::FindRun(QueueId queue
   if (!ParseMessageKey(ToView(runs->key()), &found_queue, &found.first)) {
     return CorruptError("a key of the family messages", "it has another form");
   }
-  absl::StatusOr<RunView> run = RunView::Parse(ToView(runs->key()), ToView(runs->value()));
+  absl::StatusOr<RunView> run = RunView::Parse(ToView(runs->value()));
   if (!run.ok()) return CorruptRow(queue, found.first, run.status());
   found.count = run->count();
   if (found.first.value() + static_cast<uint64_t>(found.count) <= sequence.value())

@@ -4,15 +4,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "storage/codec.h"
-#include "storage/crc32c.h"
 #include "storage/errors.h"
 
 namespace barista::storage {
 namespace {
 
 constexpr uint8_t kVersion = 1;
-constexpr size_t kRunCrcOffset = 4;
-constexpr size_t kRunPrefixBytes = 8;
+constexpr size_t kRunPrefixBytes = 4;
 constexpr size_t kStatePrefixBytes = 10;
 constexpr size_t kLeaseBytes = 25;
 constexpr char kRun[] = "row of messages";
@@ -28,12 +26,6 @@ absl::Status CheckVersion(absl::string_view what, uint8_t version, int count) {
   return absl::OkStatus();
 }
 
-// What the CRC of a row begins with: the key, and the header but for the CRC itself.
-uint32_t HeaderCrc(absl::string_view key, absl::string_view header) {
-  return Crc32c(header.substr(kRunPrefixBytes),
-                Crc32c(header.substr(0, kRunCrcOffset), Crc32c(key)));
-}
-
 template <typename Leases>
 auto FindLease(Leases& leases, int index) {
   return std::lower_bound(leases.begin(), leases.end(), index,
@@ -42,8 +34,7 @@ auto FindLease(Leases& leases, int index) {
 
 }  // namespace
 
-void EncodeRunHeader(absl::string_view key, absl::Span<const absl::string_view> messages,
-                     std::string* out) {
+void EncodeRunHeader(absl::Span<const absl::string_view> messages, std::string* out) {
   out->resize(kRunPrefixBytes + 4 * messages.size());
   char* p = out->data();
   p[0] = static_cast<char>(kVersion);
@@ -54,12 +45,9 @@ void EncodeRunHeader(absl::string_view key, absl::Span<const absl::string_view> 
     end += static_cast<uint32_t>(messages[i].size());
     StoreLittle(end, p + kRunPrefixBytes + 4 * i);
   }
-  uint32_t crc = HeaderCrc(key, *out);
-  for (absl::string_view message : messages) crc = Crc32c(message, crc);
-  StoreLittle(crc, p + kRunCrcOffset);
 }
 
-absl::StatusOr<RunView> RunView::Parse(absl::string_view key, absl::string_view row) {
+absl::StatusOr<RunView> RunView::Parse(absl::string_view row) {
   if (row.size() < kRunPrefixBytes)
     return CorruptError(kRun, absl::StrCat("it has ", row.size(), " bytes"));
   const int count = static_cast<uint8_t>(row[1]);
@@ -79,8 +67,6 @@ absl::StatusOr<RunView> RunView::Parse(absl::string_view key, absl::string_view 
     return CorruptError(
         kRun, absl::StrCat("it has ", row.size(), " bytes; its header says ", header + last));
   }
-  if (HeaderCrc(key, row) != LoadLittle<uint32_t>(row.data() + kRunCrcOffset))
-    return CorruptError(kRun, "its checksum does not match");
   return RunView(row, count);
 }
 

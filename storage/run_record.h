@@ -22,21 +22,19 @@ inline constexpr int kMaxRunMessages = 64;
 //   0  u8   version (1)
 //   1  u8   messages, 1 to 64
 //   2  u16  0
-//   4  u32  CRC-32C of the row's key and of the row but for these four bytes
-//   8  u32  end of each message's bytes, from the first message's begin
+//   4  u32  end of each message's bytes, from the first message's begin
 //      the messages (message_record.h)
 //
 // Writes everything in front of the messages to `*out`, replacing it. 1 <= messages.size() <= 64,
 // together below 4 GiB.
-void EncodeRunHeader(absl::string_view key, absl::Span<const absl::string_view> messages,
-                     std::string* out);
+void EncodeRunHeader(absl::Span<const absl::string_view> messages, std::string* out);
 
 // A row of `messages`. Views into the bytes given to Parse.
 class RunView {
  public:
-  // kDataLoss/DataCorrupt if `row` is not what was written under `key`;
-  // kFailedPrecondition/DataDirectoryTooNew. Never reads outside `row`. O(bytes of the row).
-  static absl::StatusOr<RunView> Parse(absl::string_view key, absl::string_view row);
+  // kDataLoss/DataCorrupt, kFailedPrecondition/DataDirectoryTooNew. Never reads outside `row`.
+  // O(messages of the run).
+  static absl::StatusOr<RunView> Parse(absl::string_view row);
 
   int count() const { return count_; }
   absl::string_view message(int index) const;  // 0 <= index < count()

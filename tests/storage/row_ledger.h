@@ -64,7 +64,7 @@ class RowLedger : public RowSink, public RowReader {
     Run run;
     QueueId found;
     if (!ParseMessageKey(it->first, &found, &run.first) || found != queue) return std::nullopt;
-    run.count = RunView::Parse(it->first, it->second).value().count();
+    run.count = RunView::Parse(it->second).value().count();
     if (run.first.value() + static_cast<uint64_t>(run.count) <= sequence.value())
       return std::nullopt;
     return run;
