@@ -62,6 +62,7 @@ struct Options {
   int64_t max_executions = 50'000'000;
   int max_steps = 2000;  // of one execution; more means that it does not end
   const Weakening* weakening = nullptr;
+  bool reduce = true;  // false: also executions that can find nothing new, to judge the reduction
 };
 
 struct Outcome {
@@ -95,8 +96,6 @@ void Check(bool condition, const char* what);
 // ---- What the code under test uses ----
 
 namespace internal {
-
-enum class Kind : uint8_t { kLoad, kStore, kModify };
 
 // Returns the value stored last, or another that may be read; see model.cc.
 int NewLocation(uint64_t value);
