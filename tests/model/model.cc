@@ -79,15 +79,14 @@ struct Fiber {
   std::function<void()> body;
   context::fiber context;
   State state = State::kReady;
-  bool last_was_stale = false;  // its last load
+  int last_loaded = -1;         // the location of its last load
+  bool last_was_stale = false;  // the same load
   bool wants_newest = false;    // it has waited: the next load finds what it waited for
   bool at_operation = false;    // which it does when it runs again
   View view;
   // The stale store of each location that it read last, and how often.
   std::array<Place, kMaxLocations> stale{};
   std::array<uint8_t, kMaxLocations> stale_reads{};
-  // Which locations it has looked at: a store to one of them may be what it waits for.
-  std::array<bool, kMaxLocations> looked_at{};
 };
 
 struct TraceLine {
@@ -273,14 +272,10 @@ class Execution final : public Case {
   // Before each operation: the scheduler decides who goes on.
   void Reach(Operation operation) {
     if (current_ == 0 || stopped_) return;
-    Fiber& thread = threads_[current_];
-    thread.at_operation = true;
+    threads_[current_].at_operation = true;
     schedule_.Reach(current_, operation);
     SwitchToScheduler();
-    ++thread.view.clock[current_];
-    if (operation.kind != Kind::kStore) {
-      thread.looked_at[static_cast<size_t>(operation.location)] = true;
-    }
+    ++threads_[current_].view.clock[current_];
     if (++steps_ > options_.max_steps) FailAndStop("the execution does not end");
   }
 
@@ -358,6 +353,7 @@ class Execution final : public Case {
     const bool is_newest = index + 1 == location.history.size();
     Note(site, id, verb, event.value, is_newest ? "" : " (stale)");
     thread.view.oldest[id] = std::max(thread.view.oldest[id], event.place);
+    thread.last_loaded = id;
     thread.last_was_stale = !is_newest;
     if (!is_newest) {
       thread.stale_reads[id] = thread.stale[id] == event.place
@@ -408,8 +404,9 @@ class Execution final : public Case {
     if (after + 2 != location.history.size()) return;  // A load of the newest does not find it.
     for (size_t t = 1; t < threads_.size(); ++t) {
       Fiber& other = threads_[t];
-      if (other.state == Fiber::State::kPaused && other.looked_at[static_cast<size_t>(id)])
-        other.state = Fiber::State::kReady;
+      if (other.state != Fiber::State::kPaused || other.last_loaded != id) continue;
+      other.state = Fiber::State::kReady;
+      schedule_.Wakes(static_cast<int>(t));
     }
   }
 
@@ -455,16 +452,14 @@ Execution* execution = nullptr;
 
 int Execution::ChooseThread() {
   Threads ready = 0;
-  bool waiting = false;
   for (size_t t = 1; t < threads_.size(); ++t) {
     const Fiber& thread = threads_[t];
-    waiting |= thread.state == Fiber::State::kPaused;
     if (thread.state != Fiber::State::kReady) continue;
     // Up to its next operation what it does concerns nobody.
     if (!thread.at_operation) return static_cast<int>(t);
     ready |= internal::Only(static_cast<int>(t));
   }
-  return ready == 0 ? 0 : schedule_.ChooseThread(ready, waiting);
+  return ready == 0 ? 0 : schedule_.ChooseThread(ready);
 }
 
 void Execution::RunThreads() {

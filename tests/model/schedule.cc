@@ -20,7 +20,7 @@ void Schedule::Begin() {
   events_.clear();
 }
 
-int Schedule::ChooseThread(Threads ready, bool waiting) {
+int Schedule::ChooseThread(Threads ready) {
   if (redundant_) return Lowest(ready);
   if (depth_ == decisions_.size()) {
     const Threads awake = ready & ~asleep_;
@@ -34,7 +34,7 @@ int Schedule::ChooseThread(Threads ready, bool waiting) {
     decision.failures_asleep = failures_asleep_;
     const Threads wide_awake = awake & ~failures_asleep_;
     decision.thread = Lowest(wide_awake != 0 ? wide_awake : awake);
-    decision.wanted = !reduce_ || waiting ? ready : Only(decision.thread);
+    decision.wanted = !reduce_ ? ready : Only(decision.thread);
     decisions_.push_back(decision);
   }
   decision_ = depth_++;
@@ -93,6 +93,12 @@ void Schedule::Done(const Step& step) {
   if (redundant_ || !reduce_) return;
   Add(step);
   Wake(step);
+}
+
+void Schedule::Wakes(int thread) {
+  if (redundant_ || !reduce_) return;
+  Clock& clock = clocks_[static_cast<size_t>(thread)];
+  for (size_t t = 0; t < clock.size(); ++t) clock[t] = std::max(clock[t], events_.back().clock[t]);
 }
 
 void Schedule::Add(const Step& step) {

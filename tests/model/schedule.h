@@ -31,8 +31,8 @@
 //   not swapped: that changes what the later may return.)
 //
 // What a step may return or where it takes its place is a choice at the step; all choices of a
-// thread belong to the same decision for the thread. A thread that waits is woken by one of several
-// others: as long as one waits, every thread is tried.
+// thread belong to the same decision for the thread. A thread that waits goes on behind the first
+// newer store of the location that it loaded last: that step depends on this store.
 namespace barista::model::internal {
 
 inline constexpr int kMaxThreads = 5;  // of a case; number 0 sets up, and looks at the end
@@ -76,8 +76,8 @@ class Schedule {
   void NewLocation(int location) { traces_[static_cast<size_t>(location)].clear(); }
   // What `thread` does when it is chosen the next time.
   void Reach(int thread, Operation next) { next_[static_cast<size_t>(thread)] = next; }
-  // One of `ready`. `waiting`: another waits to be woken.
-  int ChooseThread(Threads ready, bool waiting);
+  // One of `ready`.
+  int ChooseThread(Threads ready);
 
   // For the step of the thread that was chosen last, before it is done.
   // Set: the place of the store of `location` that was executed last, and the thread does not know
@@ -90,6 +90,8 @@ class Schedule {
   // Nothing can be offered.
   void Refuse(const Step& step);
   void Done(const Step& step);
+  // What was done last lets `thread` go on.
+  void Wakes(int thread);
 
   // The execution repeats another; the rest of it is of no interest.
   bool redundant() const { return redundant_; }
