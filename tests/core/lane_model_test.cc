@@ -380,18 +380,6 @@ const std::vector<model::NamedCase>& Cases() {
          c.Finally([=] { f->Drain(3); });
        },
        model::kWhole},
-      {"one pushes twice, another pushes, one pops, segments are recycled",
-       [](Case& c) {
-         auto f = Make<1>();
-         c.Thread([=] {
-           f->Push({1});
-           f->Push({2});
-         });
-         c.Thread([=] { f->Push({3}); });
-         c.Thread([=] { f->Pop(2); });
-         c.Finally([=] { f->Drain(3); });
-       },
-       model::kWhole},
       {"two push over the end of a segment, one pops over it",
        [](Case& c) {
          auto f = Make<2>();
@@ -420,24 +408,6 @@ const std::vector<model::NamedCase>& Cases() {
          c.Thread([=] { f->Push({1}); });
          c.Thread([=] { f->Pop(1); });
          c.Finally([=] { f->Drain(2); });
-       },
-       model::kWhole},
-      {"each of two pushes and pops twice, segments are recycled",
-       [](Case& c) {
-         auto f = Make<1>();
-         c.Thread([=] {
-           f->Push({1});
-           f->Pop(1);
-           f->Push({2});
-           f->Pop(1);
-         });
-         c.Thread([=] {
-           f->Push({3});
-           f->Pop(1);
-           f->Push({4});
-           f->Pop(1);
-         });
-         c.Finally([=] { f->Drain(4); });
        },
        model::kWhole},
   };

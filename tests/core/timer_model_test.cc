@@ -162,8 +162,7 @@ const std::vector<NamedCase>& Cases() {
            f->rearms = false;
            f->CheckKnown(f->rearmed ? 3 : 2, f->rearmed ? 40 : 50);
          });
-       },
-       model::kWhole},
+       }},
       {"two arm, one of them twice, while the owner goes to sleep",
        [](Case& c) {
          auto f = Asleep(100);

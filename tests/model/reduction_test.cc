@@ -96,6 +96,14 @@ TEST(ReductionTest, KnownProgramsHaveTheSameResults) {
       s->x[second].store(b, order);
     };
   };
+  const auto only_load = [](size_t x, std::memory_order order) -> Body {
+    return [=](Shared* s, Result* read) { read->push_back(s->x[x].load(order)); };
+  };
+  const auto behind_then_store = [](Shared* s) {
+    s->x[2].store(s->x[1].load(kRelaxed), kRelaxed);
+    s->x[0].store(2, kRelaxed);
+    s->x[0].store(3, kRelaxed);
+  };
   const auto only = [](auto what) -> Body { return [=](Shared* s, Result*) { what(s); }; };
   const auto race = [](Shared* s, Result* read) {
     int free = 0;
@@ -161,6 +169,20 @@ TEST(ReductionTest, KnownProgramsHaveTheSameResults) {
                         {stores(0, 1, 1, 1, write), loads(1, 0, look), loads(1, 0, look)},
                         0});
   }
+  // A store executed behind another, in front of which it takes its place.
+  const auto behind = [](std::memory_order order) -> Body {
+    return [=](Shared* s, Result* read) {
+      read->push_back(s->x[1].load(kRelaxed));
+      s->x[0].store(2, order);
+    };
+  };
+  programs.push_back({"a seq_cst load behind a seq_cst store that comes too late",
+                      {stores(0, 1, 1, 1, kRelaxed), behind(kSeqCst), only_load(0, kSeqCst)},
+                      0});
+  programs.push_back({"two loads among stores that come too late",
+                      {loads(0, 0, kRelaxed), stores(0, 1, 1, 1, kRelaxed),
+                       then(behind_then_store, load(2, kRelaxed))},
+                      0});
   programs.push_back({"a race of exchanges", {race, race, race}, 0});
   programs.push_back(
       {"a race of exchanges and a store", {race, race, only(store(0, 9, kRelease))}, 0});
