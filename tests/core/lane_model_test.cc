@@ -367,19 +367,6 @@ const std::vector<model::NamedCase>& Cases() {
          c.Finally([=] { f->Drain(4); });
        },
        model::kWhole},
-      {"two push, one pops twice, segments are recycled",
-       [](Case& c) {
-         auto f = Make<1>();
-         f->Push({5});
-         c.Thread([=] { f->Push({1}); });
-         c.Thread([=] { f->Push({2}); });
-         c.Thread([=] {
-           f->Pop(1);
-           f->Pop(1);
-         });
-         c.Finally([=] { f->Drain(3); });
-       },
-       model::kWhole},
       {"two push over the end of a segment, one pops over it",
        [](Case& c) {
          auto f = Make<2>();

@@ -186,16 +186,6 @@ const std::vector<NamedCase>& Cases() {
            f->CheckKnown(3, 50);
          });
        }},
-      {"three arm, and only one may have to wake",
-       [](Case& c) {
-         auto f = Asleep(100);
-         c.Thread([=] { f->RunOwner(); });
-         c.Thread([=] { f->Arm(0, 60); });
-         c.Thread([=] { f->Arm(1, 50); });
-         c.Thread([=] { f->Arm(2, 55); });
-         c.Finally([=] { f->CheckKnown(3, 50); });
-       },
-       model::kWhole},
   };
   return *cases;
 }

@@ -321,8 +321,10 @@ TEST(ReductionTest, RandomProgramsHaveTheSameResults) {
   int64_t executions = 0;
   for (uint32_t seed = 0; seed < programs; ++seed) {
     const RandomProgram program(seed);
+    // (The one needs those tried who can go on where another cannot.)
+    const bool at_length = RunsTheWhole() || seed == 538;
     const Explored all =
-        RunProgram(program.program(), /*reduce=*/false, RunsTheWhole() ? 100'000 : 10'000);
+        RunProgram(program.program(), /*reduce=*/false, at_length ? 100'000 : 10'000);
     const bool fails = !all.outcome.failure.empty();
     if (!fails && !all.outcome.complete) continue;
     const Explored reduced = RunProgram(program.program(), /*reduce=*/true);
