@@ -145,6 +145,59 @@ const std::vector<model::NamedCase>& Cases() {
            f->Count(2);
          });
        }},
+      {"three push against drains",
+       [](Case& c) {
+         auto f = std::make_shared<Fixture>();
+         for (size_t t = 0; t < 3; ++t) c.Thread([=] { f->Push(t); });
+         c.Thread([=] {
+           f->Drain();
+           f->Drain();
+         });
+         c.Finally([=] { f->Count(3); });
+       }},
+      {"three push, one of them twice, against drains",
+       [](Case& c) {
+         auto f = std::make_shared<Fixture>();
+         c.Thread([=] {
+           f->Push(0);
+           f->Push(1);
+         });
+         c.Thread([=] { f->Push(2); });
+         c.Thread([=] { f->Push(3); });
+         c.Thread([=] {
+           std::vector<size_t> numbers = f->Drain();
+           for (size_t number : f->Drain()) numbers.push_back(number);
+           bool first = false;
+           for (size_t number : numbers) {
+             first |= number == 0;
+             Check(number != 1 || first, "one producer's nodes in the wrong order");
+           }
+         });
+         c.Finally([=] { f->Count(4); });
+       }},
+      {"a sleeper that looks and drains, against three pushes",
+       [](Case& c) {
+         auto f = std::make_shared<Fixture>();
+         auto woken = std::make_shared<std::array<bool, 3>>();
+         c.Thread([=] {
+           f->Drain();
+           f->flag.store(1, std::memory_order_seq_cst);
+           f->sleeps = f->intake.empty();
+         });
+         for (size_t t = 0; t < 3; ++t) {
+           c.Thread([=] {
+             f->Push(t);
+             (*woken)[t] = f->flag.load(std::memory_order_seq_cst) != 0;
+           });
+         }
+         c.Finally([=] {
+           bool drained_all = true;
+           for (size_t t = 0; t < 3; ++t) drained_all &= f->seen[t] == 1;
+           Check(!f->sleeps || drained_all || (*woken)[0] || (*woken)[1] || (*woken)[2],
+                 "asleep, and nobody wakes it");
+           f->Count(3);
+         });
+       }},
   };
   return *cases;
 }

@@ -299,6 +299,104 @@ const std::vector<model::NamedCase>& Cases() {
          });
          c.Finally([=] { f->Drain(2); });
        }},
+      {"two push, one pops, segments are recycled",
+       [](Case& c) {
+         auto f = Make<1>();
+         c.Thread([=] { f->Push({1}); });
+         c.Thread([=] { f->Push({2}); });
+         c.Thread([=] { f->Pop(1); });
+         c.Finally([=] { f->Drain(2); });
+       }},
+      {"one pushes and pops, another pops, a third pushes",
+       [](Case& c) {
+         auto f = Make<1>();
+         f->Push({5});
+         c.Thread([=] {
+           f->Push({1});
+           f->Pop(1);
+         });
+         c.Thread([=] { f->Pop(1); });
+         c.Thread([=] { f->Push({2}); });
+         c.Finally([=] { f->Drain(3); });
+       }},
+      {"two pushes against three pops, segments are recycled",
+       [](Case& c) {
+         auto f = Make<1>();
+         f->Push({5});
+         c.Thread([=] {
+           f->Push({1});
+           f->Push({2});
+         });
+         c.Thread([=] {
+           f->Pop(1);
+           f->Pop(1);
+           f->Pop(1);
+         });
+         c.Finally([=] { f->Drain(3); });
+       }},
+      {"one pushes while two pop and recycle a drained segment",
+       [](Case& c) {
+         auto f = Make<1>();
+         f->Push({5});
+         f->Pop(1);
+         c.Thread([=] { f->Push({1}); });
+         c.Thread([=] { f->Pop(1); });
+         c.Thread([=] { f->Pop(1); });
+         c.Finally([=] { f->Drain(2); });
+       },
+       model::kWhole},
+      {"two push while one pops and recycles a drained segment",
+       [](Case& c) {
+         auto f = Make<1>();
+         f->Push({5});
+         f->Pop(1);
+         c.Thread([=] { f->Push({1}); });
+         c.Thread([=] { f->Push({2}); });
+         c.Thread([=] { f->Pop(1); });
+         c.Finally([=] { f->Drain(3); });
+       },
+       model::kWhole},
+      {"two push over the end of a segment that one drains",
+       [](Case& c) {
+         auto f = Make<2>();
+         f->Push({5});
+         f->Pop(1);
+         c.Thread([=] { f->Push({1, 2}); });
+         c.Thread([=] { f->Push({3}); });
+         c.Thread([=] { f->Pop(2); });
+         c.Finally([=] { f->Drain(4); });
+       },
+       model::kWhole},
+      {"two push over the end of a segment, one pops over it",
+       [](Case& c) {
+         auto f = Make<2>();
+         f->Push({5});
+         c.Thread([=] { f->Push({1, 2}); });
+         c.Thread([=] { f->Push({3}); });
+         c.Thread([=] { f->Pop(3); });
+         c.Finally([=] { f->Drain(4); });
+       },
+       model::kWhole},
+      {"two pop what one pushes, segments are recycled",
+       [](Case& c) {
+         auto f = Make<1>();
+         f->Push({5});
+         c.Thread([=] { f->Push({1}); });
+         c.Thread([=] { f->Pop(1); });
+         c.Thread([=] { f->Pop(1); });
+         c.Finally([=] { f->Drain(2); });
+       }},
+      {"a segment given back against a push and a pop",
+       [](Case& c) {
+         auto f = Make<2>();
+         f->Push({5});
+         f->Pop(1);
+         c.Thread([=] { f->lane.Release(); });
+         c.Thread([=] { f->Push({1}); });
+         c.Thread([=] { f->Pop(1); });
+         c.Finally([=] { f->Drain(2); });
+       },
+       model::kWhole},
   };
   return *cases;
 }

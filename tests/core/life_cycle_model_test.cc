@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -295,6 +296,76 @@ const std::vector<model::NamedCase>& Cases() {
            }
          });
          c.Thread([=] { Claim(w->slot, w->id); });
+         c.Finally([=] { w->CheckLanes(); });
+       }},
+      {"two receives and a timer",
+       [](Case& c) {
+         auto w = Make(State::kReady);
+         auto received = std::make_shared<std::array<bool, 2>>();
+         for (size_t t = 0; t < 2; ++t) c.Thread([=] { (*received)[t] = w->Receive(10); });
+         c.Thread([=] { w->Fire(10); });
+         c.Finally([=] {
+           w->CheckLanes();
+           Check((*received)[0] || (*received)[1], "nobody has received what was there");
+         });
+       }},
+      {"two receives, a timer and a delete",
+       [](Case& c) {
+         auto w = Make(State::kReady);
+         for (int t = 0; t < 2; ++t) c.Thread([=] { w->Receive(10); });
+         c.Thread([=] { w->Fire(10); });
+         auto deleted = std::make_shared<bool>(false);
+         c.Thread([=] { *deleted = Claim(w->slot, w->id).has_value(); });
+         c.Finally([=] {
+           w->CheckLanes();
+           Check(*deleted && w->word().state() == State::kDeleting, "not deleted");
+         });
+       }},
+      {"a receive, a timer, and a delete that is refused",
+       [](Case& c) {
+         auto w = Make(State::kInFlight, 10, 1);
+         c.Thread([=] { w->Receive(20); });
+         c.Thread([=] {
+           w->Fire(10);
+           w->Fire(20);
+         });
+         c.Thread([=] {
+           if (Claim(w->slot, w->id).has_value()) w->Undo(15);
+         });
+         c.Finally([=] { w->CheckLanes(); });
+       }},
+      {"two receives, a timer, and a change of the deadline",
+       [](Case& c) {
+         auto w = Make(State::kInFlight, 10, 1);
+         for (int t = 0; t < 2; ++t) c.Thread([=] { w->Receive(100); });
+         c.Thread([=] { w->Fire(10); });
+         c.Thread([=] { Hide(w->slot, w->id, 10); });
+         c.Finally([=] { w->CheckLanes(); });
+       }},
+      {"two receives, a timer, and a delete with the slot's next life",
+       [](Case& c) {
+         auto w = Make(State::kReady);
+         for (int t = 0; t < 2; ++t) c.Thread([=] { w->Receive(10); });
+         c.Thread([=] { w->Fire(10); });
+         c.Thread([=] { w->ReplaceBy(MsgId::Of(0, 2), 30); });
+         c.Finally([=] {
+           Check(w->word().generation() == 2 && w->word().state() == State::kDelayed &&
+                     w->deadline() == 30,
+                 "the next life is disturbed");
+         });
+       }},
+      {"a receive taken back, hidden and shown, and rotated",
+       [](Case& c) {
+         auto w = Make(State::kInFlight, 10, 1);
+         c.Thread([=] { w->TakeBack(1); });
+         c.Thread([=] {
+           Hide(w->slot, w->id, 50);
+           w->Show();
+         });
+         c.Thread([=] {
+           w->Rotate();
+           w->Receive(100);
+         });
          c.Finally([=] { w->CheckLanes(); });
        }},
   };

@@ -149,6 +149,59 @@ const std::vector<model::NamedCase>& Cases() {
          });
          c.Finally([=] { f->Count(); });
        }},
+      {"three threads take one cell each and give it back",
+       [](Case& c) {
+         auto f = Make<3>(3);
+         for (int t = 0; t < 3; ++t) c.Thread([=] { f->Use(1); });
+         c.Finally([=] { f->Count(); });
+       },
+       model::kWhole},
+      {"growth against growth and a cell given back",
+       [](Case& c) {
+         auto f = Make<1>(0);
+         const std::vector<uint32_t> cells = f->Take(1);
+         c.Thread([=] { f->Use(1); });
+         c.Thread([=] { f->Use(1); });
+         c.Thread([=] { f->pool.Free(cells); });
+         c.Finally([=] { f->Count(); });
+       },
+       model::kWhole},
+      {"growth by two arenas against growth",
+       [](Case& c) {
+         auto f = Make<1>(0);
+         c.Thread([=] { f->Use(2); });
+         c.Thread([=] { f->Use(1); });
+         c.Finally([=] { f->Count(); });
+       }},
+      {"growth by three threads",
+       [](Case& c) {
+         auto f = Make<1>(0);
+         for (int t = 0; t < 3; ++t) c.Thread([=] { f->Take(1); });
+         c.Finally([=] { Check(f->pool.size() >= 3, "a cell belongs to two"); });
+       },
+       model::kWhole},
+      {"two cells given back and one taken against the end of the pool",
+       [](Case& c) {
+         auto f = Make<2>(2);
+         const std::vector<uint32_t> cells = f->Take(2);
+         auto taken_back = std::make_shared<std::array<int, 2>>();
+         auto taken = std::make_shared<int>(0);
+         auto free = std::make_shared<size_t>(0);
+         for (size_t t = 0; t < 2; ++t) {
+           c.Thread([=] {
+             (*taken_back)[t] = f->pool.Free(absl::MakeConstSpan(cells).subspan(t, 1));
+             uint32_t cell;
+             if (t == 0 && (*taken_back)[0] == 1) {
+               *taken += f->pool.Allocate(absl::MakeSpan(&cell, 1));
+             }
+           });
+         }
+         c.Thread([=] { *free = f->pool.Close(); });
+         c.Finally([=] {
+           const size_t back = static_cast<size_t>((*taken_back)[0] + (*taken_back)[1] - *taken);
+           Check(*free == back, "a cell counted by both or by none");
+         });
+       }},
   };
   return *cases;
 }

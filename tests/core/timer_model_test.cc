@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "broker/core/timer_intake.h"
@@ -52,6 +53,7 @@ struct Fixture {
     for (;;) {
       intake.Awake();
       Take(intake.Drain());
+      if (rearms && taken > 0 && !std::exchange(rearmed, true)) Arm(2, 40);
       Take(intake.Sleep(first_ns));
       model::MutexLock lock(&mutex);
       if (!woken) return;
@@ -82,6 +84,8 @@ struct Fixture {
   // The owner's.
   int64_t first_ns = kEver;
   size_t taken = 0;
+  bool rearms = false;  // the first node that it takes fires and arms another, when it is awake
+  bool rearmed = false;
 };
 
 // An owner that sleeps until `until_ns`.
@@ -145,6 +149,41 @@ const std::vector<NamedCase>& Cases() {
          c.Finally([=] {
            Check(f->wakes == 0, "woken for nothing");
            f->CheckKnown(2, 100);
+         });
+       }},
+      {"one arms, the owner fires it and it arms again, another arms",
+       [](Case& c) {
+         auto f = Asleep(100);
+         f->rearms = true;
+         c.Thread([=] { f->RunOwner(); });
+         c.Thread([=] { f->Arm(0, 60); });
+         c.Thread([=] { f->Arm(1, 50); });
+         c.Finally([=] {
+           f->rearms = false;
+           f->CheckKnown(f->rearmed ? 3 : 2, f->rearmed ? 40 : 50);
+         });
+       }},
+      {"two arm, one of them twice, while the owner goes to sleep",
+       [](Case& c) {
+         auto f = Asleep(100);
+         c.Thread([=] { f->RunOwner(); });
+         c.Thread([=] {
+           f->Arm(0, 60);
+           f->Arm(1, 50);
+         });
+         c.Thread([=] { f->Arm(2, 55); });
+         c.Finally([=] { f->CheckKnown(3, 50); });
+       },
+       model::kWhole},
+      {"three arm against a sleeper",
+       [](Case& c) {
+         auto f = Asleep(100);
+         c.Thread([=] { f->Arm(0, 60); });
+         c.Thread([=] { f->Arm(1, 50); });
+         c.Thread([=] { f->Arm(2, 55); });
+         c.Finally([=] {
+           Check(f->wakes >= 1 && f->wakes <= 3, "woken too often, or not at all");
+           f->CheckKnown(3, 50);
          });
        }},
   };

@@ -8,14 +8,21 @@
 #include <cstdlib>
 #include <utility>
 
+#include "tests/model/schedule.h"
+
 namespace barista::model {
 namespace {
 
 using internal::Kind;
+using internal::kMaxLocations;
+using internal::kMaxThreads;
+using internal::Operation;
+using internal::Place;
+using internal::Schedule;
+using internal::Step;
+using internal::Threads;
 namespace context = boost::context;
 
-constexpr int kMaxThreads = 4;  // of a case; number 0 is the one that sets up and looks at the end
-constexpr int kMaxLocations = 64;  // of a case
 constexpr size_t kStackBytes = 64 << 10;
 // A load may return the same stale value so often, to one thread, before the newer one has arrived:
 // otherwise a loop that waits for it would never end.
@@ -25,6 +32,7 @@ bool Acquires(std::memory_order order) {
   return order == std::memory_order_acquire || order == std::memory_order_acq_rel ||
          order == std::memory_order_seq_cst;
 }
+bool IsSeqCst(std::memory_order order) { return order == std::memory_order_seq_cst; }
 bool Releases(std::memory_order order) {
   return order == std::memory_order_release || order == std::memory_order_acq_rel ||
          order == std::memory_order_seq_cst;
@@ -42,9 +50,7 @@ struct View {
   }
 };
 
-// A place in the modification order of a location. New ones are this far apart, so that others fit
-// between them.
-using Place = uint32_t;
+// New places in a modification order are this far apart, so that others fit between them.
 constexpr Place kApart = 1 << 12;
 
 constexpr int kNothing = -1;
@@ -67,23 +73,16 @@ struct PlainState {
   std::array<uint32_t, kMaxThreads> read_at{};
 };
 
-struct Operation {
-  int location = -1;
-  Kind kind = Kind::kLoad;
-};
-bool Independent(const Operation& a, const Operation& b) {
-  return a.location != b.location || (a.kind == Kind::kLoad && b.kind == Kind::kLoad);
-}
-
 struct Fiber {
   enum class State { kReady, kPaused, kDone };
 
   std::function<void()> body;
   context::fiber context;
   State state = State::kReady;
-  bool last_was_stale = false;  // its last load
+  int last_loaded = -1;         // the location of its last load
+  bool last_was_stale = false;  // the same load
   bool wants_newest = false;    // it has waited: the next load finds what it waited for
-  Operation next;               // what it does when it runs again
+  bool at_operation = false;    // which it does when it runs again
   View view;
   // The stale store of each location that it read last, and how often.
   std::array<Place, kMaxLocations> stale{};
@@ -98,13 +97,6 @@ struct TraceLine {
 };
 
 struct Abort {};
-
-// One decision on the way to an execution.
-struct Choice {
-  std::array<int8_t, 32> options;
-  int count = 0;
-  int at = 0;
-};
 
 // What is kept from one execution to the next, so that it need not be allocated again.
 struct Memory {
@@ -129,9 +121,10 @@ struct KeptStack {
 
 class Execution final : public Case {
  public:
-  Execution(const Options& options, Memory* memory, std::vector<Choice>* choices,
+  Execution(const Options& options, Memory* memory, Schedule* schedule,
             std::map<Site, std::memory_order>* sites)
-      : options_(options), memory_(*memory), choices_(*choices), sites_(*sites) {
+      : options_(options), memory_(*memory), schedule_(*schedule), sites_(*sites) {
+    schedule_.Begin();
     memory_.views.clear();
     threads_.reserve(kMaxThreads);
     threads_.emplace_back();
@@ -146,7 +139,6 @@ class Execution final : public Case {
 
   void Run(const std::function<void(Case&)>& set_up);
   const std::string& failure() const { return failure_; }
-  bool redundant() const { return redundant_; }
   bool tracing = false;
 
   void Fail(const std::string& what) {
@@ -171,19 +163,19 @@ class Execution final : public Case {
     location.history.clear();
     location.newest_seq_cst = 0;
     location.history.emplace_back().value = value;
+    schedule_.NewLocation(location_count_);
     return location_count_++;
   }
 
   uint64_t Load(int id, std::memory_order order, Site site) {
     order = Order(site, order);
-    Reach({id, Kind::kLoad});
-    const size_t index = ChooseStore(id, order, nullptr);
-    return ReadStore(id, index, order, site, "reads ");
+    Reach({id, Kind::kLoad, IsSeqCst(order)});
+    return ReadStore(id, ChooseStore(id, order, nullptr), order, site, "reads ");
   }
 
   void Store(int id, uint64_t value, std::memory_order order, Site site) {
     order = Order(site, order);
-    Reach({id, Kind::kStore});
+    Reach({id, Kind::kStore, IsSeqCst(order)});
     Append(id, value, order, nullptr, site, "stores ");
   }
 
@@ -194,7 +186,8 @@ class Execution final : public Case {
     const bool can_fail = std::strcmp(site.operation, "compare_exchange") == 0;
     if (can_fail) failure_site.operation = "compare_exchange, failing";
     const std::memory_order failure_order = can_fail ? Order(failure_site, failure) : success_order;
-    Reach({id, Kind::kModify});
+    Reach({id, can_fail ? Kind::kCompare : Kind::kModify,
+           IsSeqCst(success_order) || IsSeqCst(failure_order)});
     Location& location = At(id);
     const size_t newest = location.history.size() - 1;
     // An exchange that fails is a load: it may read what is not the newest.
@@ -205,7 +198,7 @@ class Execution final : public Case {
       change(&value);  // The caller's own notes are those of this value.
       return ReadStore(id, index, failure_order, failure_site, "fails on ");
     }
-    const uint64_t old = ReadStore(id, newest, success_order, site, "finds ");
+    const uint64_t old = TakeStore(id, newest, success_order, site, "finds ");
     const StoreEvent before = location.history[newest];
     Append(id, value, success_order, &before, site, "puts ");
     return old;
@@ -217,7 +210,7 @@ class Execution final : public Case {
     thread.wants_newest = true;
     if (thread.last_was_stale) return;  // What it waits for may have been done already.
     thread.state = Fiber::State::kPaused;
-    thread.next = Operation();
+    thread.at_operation = false;
     SwitchToScheduler();
   }
 
@@ -279,7 +272,8 @@ class Execution final : public Case {
   // Before each operation: the scheduler decides who goes on.
   void Reach(Operation operation) {
     if (current_ == 0 || stopped_) return;
-    threads_[current_].next = operation;
+    threads_[current_].at_operation = true;
+    schedule_.Reach(current_, operation);
     SwitchToScheduler();
     ++threads_[current_].view.clock[current_];
     if (++steps_ > options_.max_steps) FailAndStop("the execution does not end");
@@ -291,32 +285,44 @@ class Execution final : public Case {
   }
 
   // Which store a load reads. `change`: of an exchange, which cannot fail on a value that it would
-  // change unless that is the newest.
+  // change, and succeeds on the newest.
   size_t ChooseStore(int id, std::memory_order order,
                      const std::function<bool(uint64_t*)>* change) {
     Location& location = At(id);
     const size_t newest = location.history.size() - 1;
-    if (current_ == 0 || stopped_) return newest;
+    if (current_ == 0 || stopped_ || schedule_.redundant()) return newest;
     Fiber& thread = threads_[current_];
-    if (std::exchange(thread.wants_newest, false) || redundant_) return newest;
+    const bool wants_newest = std::exchange(thread.wants_newest, false);
     const Place oldest = OldestPlace(id, order);
-    Choice choice;
-    choice.options[choice.count++] = 0;
-    for (size_t i = newest; i-- > 0 && location.history[i].place >= oldest;) {
-      if (choice.count == static_cast<int>(choice.options.size())) std::abort();  // no small case
-      if (thread.stale[id] == location.history[i].place && thread.stale_reads[id] >= kMaxStaleReads)
-        continue;
-      uint64_t value = location.history[i].value;
-      if (change != nullptr && (*change)(&value)) continue;
-      choice.options[choice.count++] = static_cast<int8_t>(newest - i);
+    const std::optional<Place> unknown = schedule_.Unknown(id, IsSeqCst(order));
+    options_here_.clear();
+    for (size_t i = newest + 1; i-- > 0 && location.history[i].place >= oldest;) {
+      const StoreEvent& event = location.history[i];
+      bool succeeds = false;
+      if (change != nullptr) {
+        uint64_t value = event.value;
+        succeeds = (*change)(&value);
+      }
+      if (i != newest) {
+        if (wants_newest) break;
+        if (succeeds) continue;
+        if (thread.stale[id] == event.place && thread.stale_reads[id] >= kMaxStaleReads) continue;
+      }
+      if (!succeeds && unknown.has_value() && *unknown != event.place) continue;
+      if (!succeeds && change != nullptr && schedule_.FailureSleeps()) continue;
+      options_here_.push_back(i);
     }
-    return newest - static_cast<size_t>(Decide(choice));
+    if (options_here_.empty()) {
+      schedule_.Refuse({id, /*writes=*/false, IsSeqCst(order)});
+      return newest;
+    }
+    return options_here_[schedule_.Choose(options_here_.size())];
   }
 
   // Where the thread's knowledge of a location begins.
   Place OldestPlace(int id, std::memory_order order) const {
     const Place known = threads_[current_].view.oldest[id];
-    return order == std::memory_order_seq_cst ? std::max(known, At(id).newest_seq_cst) : known;
+    return IsSeqCst(order) ? std::max(known, At(id).newest_seq_cst) : known;
   }
 
   // Behind which store a new one comes: the newest, or an earlier one of which the thread knows no
@@ -324,25 +330,30 @@ class Execution final : public Case {
   size_t ChoosePredecessor(int id, std::memory_order order) {
     const Location& location = At(id);
     const size_t newest = location.history.size() - 1;
-    if (current_ == 0 || stopped_ || redundant_) return newest;
-    const Place oldest = OldestPlace(id, order);
-    Choice choice;
-    choice.options[choice.count++] = 0;
+    if (current_ == 0 || stopped_ || schedule_.redundant()) return newest;
+    const Place oldest =
+        std::max(OldestPlace(id, order), schedule_.Unknown(id, IsSeqCst(order)).value_or(0));
+    options_here_.assign(1, newest);
     for (size_t i = newest; i-- > 0 && location.history[i].place >= oldest;) {
-      if (location.history[i + 1].modifies) continue;
-      if (choice.count == static_cast<int>(choice.options.size())) std::abort();  // no small case
-      choice.options[choice.count++] = static_cast<int8_t>(newest - i);
+      if (!location.history[i + 1].modifies) options_here_.push_back(i);
     }
-    return newest - static_cast<size_t>(Decide(choice));
+    return options_here_[schedule_.Choose(options_here_.size())];
   }
 
   uint64_t ReadStore(int id, size_t index, std::memory_order order, Site site, const char* verb) {
+    const uint64_t value = TakeStore(id, index, order, site, verb);
+    Done({id, /*writes=*/false, IsSeqCst(order)});
+    return value;
+  }
+
+  uint64_t TakeStore(int id, size_t index, std::memory_order order, Site site, const char* verb) {
     Location& location = At(id);
     Fiber& thread = threads_[current_];
     const StoreEvent& event = location.history[index];
     const bool is_newest = index + 1 == location.history.size();
     Note(site, id, verb, event.value, is_newest ? "" : " (stale)");
     thread.view.oldest[id] = std::max(thread.view.oldest[id], event.place);
+    thread.last_loaded = id;
     thread.last_was_stale = !is_newest;
     if (!is_newest) {
       thread.stale_reads[id] = thread.stale[id] == event.place
@@ -350,7 +361,7 @@ class Execution final : public Case {
                                    : uint8_t{1};
       thread.stale[id] = event.place;
     }
-    if (order == std::memory_order_seq_cst) {
+    if (IsSeqCst(order)) {
       location.newest_seq_cst = std::max(location.newest_seq_cst, event.place);
     }
     if (event.released != kNothing && Acquires(order)) {
@@ -388,11 +399,19 @@ class Execution final : public Case {
     location.history.insert(location.history.begin() + static_cast<std::ptrdiff_t>(after) + 1,
                             event);
     ++thread.view.clock[current_];  // What follows is not part of what was released.
-    if (order == std::memory_order_seq_cst) location.newest_seq_cst = event.place;
+    if (IsSeqCst(order)) location.newest_seq_cst = event.place;
+    Done({id, /*writes=*/true, IsSeqCst(order), event.place});
+    if (after + 2 != location.history.size()) return;  // A load of the newest does not find it.
     for (size_t t = 1; t < threads_.size(); ++t) {
-      if (static_cast<int>(t) != current_ && threads_[t].state == Fiber::State::kPaused)
-        threads_[t].state = Fiber::State::kReady;
+      Fiber& other = threads_[t];
+      if (other.state != Fiber::State::kPaused || other.last_loaded != id) continue;
+      other.state = Fiber::State::kReady;
+      schedule_.Wakes(static_cast<int>(t));
     }
+  }
+
+  void Done(const Step& step) {
+    if (current_ != 0 && !stopped_) schedule_.Done(step);
   }
 
   void Note(Site site, int location, const char* verb, uint64_t value, const char* remark) {
@@ -408,22 +427,13 @@ class Execution final : public Case {
     return static_cast<int>(memory_.views.size()) - 1;
   }
 
-  // The option taken: as the last execution up to where they part, then the first.
-  int Decide(const Choice& choice) {
-    if (choice.count == 1) return choice.options[0];
-    if (depth_ == choices_.size()) choices_.push_back(choice);
-    const Choice& taken = choices_[depth_++];
-    return taken.options[taken.at];
-  }
-
   void RunThreads();
   int ChooseThread();
 
   const Options& options_;
   Memory& memory_;
-  std::vector<Choice>& choices_;
+  Schedule& schedule_;
   std::map<Site, std::memory_order>& sites_;
-  size_t depth_ = 0;
 
   std::vector<Fiber> threads_;
   std::function<void()> finally_;
@@ -433,10 +443,7 @@ class Execution final : public Case {
   int current_ = 0;
   int steps_ = 0;
   bool stopped_ = false;
-  // Threads whose next step has been tried at an earlier decision, and has met nothing since that
-  // depends on it: to run them now would repeat an execution.
-  uint32_t asleep_ = 0;
-  bool redundant_ = false;  // all who could run are asleep: the rest is only run out
+  std::vector<size_t> options_here_;  // of the operation that runs
   std::vector<TraceLine> trace_;
   std::string failure_;
 };
@@ -444,30 +451,15 @@ class Execution final : public Case {
 Execution* execution = nullptr;
 
 int Execution::ChooseThread() {
-  uint32_t ready = 0;
+  Threads ready = 0;
   for (size_t t = 1; t < threads_.size(); ++t) {
-    if (threads_[t].state == Fiber::State::kReady) ready |= 1u << t;
+    const Fiber& thread = threads_[t];
+    if (thread.state != Fiber::State::kReady) continue;
+    // Up to its next operation what it does concerns nobody.
+    if (!thread.at_operation) return static_cast<int>(t);
+    ready |= internal::Only(static_cast<int>(t));
   }
-  if (ready == 0) return 0;
-  Choice choice;
-  for (int t = 1; t < kMaxThreads; ++t) {
-    if ((ready & ~asleep_) >> t & 1) choice.options[choice.count++] = static_cast<int8_t>(t);
-  }
-  if (redundant_ || choice.count == 0) {
-    redundant_ = true;
-    for (int t = 1;; ++t) {
-      if (ready >> t & 1) return t;
-    }
-  }
-  const int chosen = Decide(choice);
-  // Those tried before it need not be tried again until something that they depend on happens.
-  for (int i = 0; choice.options[i] != chosen; ++i) asleep_ |= 1u << choice.options[i];
-  for (int t = 1; t < kMaxThreads; ++t) {
-    if ((asleep_ >> t & 1) && !Independent(threads_[t].next, threads_[chosen].next)) {
-      asleep_ &= ~(1u << t);
-    }
-  }
-  return chosen;
+  return ready == 0 ? 0 : schedule_.ChooseThread(ready);
 }
 
 void Execution::RunThreads() {
@@ -567,13 +559,12 @@ std::string OrderName(std::memory_order order) {
 
 Outcome Explore(const Options& options, const std::function<void(Case&)>& set_up) {
   Outcome outcome;
-  std::vector<Choice> choices;
+  Schedule schedule(options.reduce);
   Memory memory;
   const auto run = [&](bool tracing) {
-    Execution e(options, &memory, &choices, &outcome.sites);
+    Execution e(options, &memory, &schedule, &outcome.sites);
     e.tracing = tracing;
     e.Run(set_up);
-    if (e.redundant()) ++outcome.redundant;
     return e.failure();
   };
   while (outcome.executions < options.max_executions) {
@@ -583,12 +574,11 @@ Outcome Explore(const Options& options, const std::function<void(Case&)>& set_up
       outcome.failure = run(/*tracing=*/true);  // Once more the same, to tell how.
       return outcome;
     }
-    while (!choices.empty() && choices.back().at + 1 == choices.back().count) choices.pop_back();
-    if (choices.empty()) {
+    if (schedule.redundant()) ++outcome.redundant;
+    if (!schedule.Advance()) {
       outcome.complete = true;
       return outcome;
     }
-    ++choices.back().at;
   }
   return outcome;
 }

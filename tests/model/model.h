@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <vector>
 
-// A model checker for code that is templated on its atomics. It runs a small case (two or three
+// A model checker for code that is templated on its atomics. It runs a small case (two to four
 // threads, a few operations each) through every schedule, and lets each load return every value
 // that the C++ memory model permits, so that a missing release or acquire is seen even on a machine
 // that never shows it.
@@ -30,10 +30,15 @@
 // modelled: loads that read from the future (no hardware does that past an acquire);
 // read-modify-writes that come earlier in modification order than a store made before them;
 // consume, fences. A thread reads the same stale store of a location twice at most, and after a
-// Pause the newest of the next: else loops that wait would never end.
+// Pause the newest of the next: else loops that wait would never end. Pause is for a loop that
+// waits for a newer store of the location that it loaded last: it goes on when that has come, and
+// not before. (A loop that waits for one of several is reported as waiting for what nobody will
+// do.)
 //
-// Schedules that differ only in the order of steps that do not touch each other are run once (sleep
-// sets). Cases must be deterministic. Not thread-safe: one exploration at a time in a process.
+// Of the executions that leave every thread the same values about one is run (schedule.h), and none
+// of what they can end in is left out: reduction_test.cc compares. Cases must be deterministic. Not
+// thread-safe: one exploration at a time in a process. README.md tells how to write a case, and how
+// to read a failure.
 namespace barista::model {
 
 // Where an operation stands in the code.
@@ -62,12 +67,13 @@ struct Options {
   int64_t max_executions = 50'000'000;
   int max_steps = 2000;  // of one execution; more means that it does not end
   const Weakening* weakening = nullptr;
+  bool reduce = true;  // false: also executions that can find nothing new, to judge the reduction
 };
 
 struct Outcome {
   int64_t executions = 0;
   int64_t redundant = 0;  // of them: repeat another but for the order of independent steps
-  bool complete = false;  // every schedule was run
+  bool complete = false;  // every schedule was run; else nothing is proven
   std::string failure;    // empty: none. Else what failed first, and how it came to that
   // The orders that the code asked for, by site.
   std::map<Site, std::memory_order> sites;
@@ -95,8 +101,6 @@ void Check(bool condition, const char* what);
 // ---- What the code under test uses ----
 
 namespace internal {
-
-enum class Kind : uint8_t { kLoad, kStore, kModify };
 
 // Returns the value stored last, or another that may be read; see model.cc.
 int NewLocation(uint64_t value);

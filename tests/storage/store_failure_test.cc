@@ -340,7 +340,7 @@ TEST_F(StoreFailureTest, NoFlippedBitOfATableFileMakesAMessageDisappear) {
   const std::filesystem::path data = dir_ / "data", good = dir_ / "good";
   std::filesystem::copy(data, good, std::filesystem::copy_options::recursive);
   const size_t size = std::filesystem::file_size(table);
-  for (size_t at = 0; at < size; at += 47) {
+  for (size_t at = 0; at < size; at += 211) {
     FlipByte(table, at);
     if (const absl::Status opened = Open(); opened.ok()) {
       const absl::StatusOr<Page> page = store_->Scan(QueueId(kQueue), Sequence(0), {});
