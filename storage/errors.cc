@@ -19,6 +19,12 @@ absl::Status CorruptError(absl::string_view what, absl::string_view why) {
                "DataCorrupt");
 }
 
+absl::Status CorruptMessage(QueueId queue, Sequence sequence, absl::string_view why) {
+  return CorruptError(
+      absl::StrCat("the message of queue ", queue.value(), ", sequence ", sequence.value(), ","),
+      why);
+}
+
 absl::Status TooNewError(absl::string_view what, uint64_t found, uint64_t supported) {
   ErrorInfo info;
   info.reason = "DataDirectoryTooNew";

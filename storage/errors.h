@@ -3,12 +3,15 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "broker/base/ids.h"
 
 namespace barista::storage {
 
 // kDataLoss/DataCorrupt: stored bytes are not what was written. `what` names the row, `why` what is
 // wrong with it.
 absl::Status CorruptError(absl::string_view what, absl::string_view why);
+// The same of one message.
+absl::Status CorruptMessage(QueueId queue, Sequence sequence, absl::string_view why);
 
 // kFailedPrecondition/DataDirectoryTooNew: `what` has version `found`, and we read versions up to
 // `supported`.

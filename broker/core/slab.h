@@ -41,6 +41,7 @@ struct alignas(64) BasicSlot {
   Atomic<uint32_t> queue{0};             // QueueId, for whole-slab visits
   Atomic<uint32_t> payload_bytes{0};
   Atomic<uint32_t> next_free{0};  // the pool's
+  uint32_t leases = 0;            // committer only: counts the leases written, over all lives
   // Where the store keeps the message (storage::RecordRef).
   uint8_t record_index = 0;
   uint8_t record_count = 1;

@@ -24,6 +24,7 @@ class InFlightOrder {
     core::MsgId id;
     int64_t visible_at_ns;
     uint32_t receives;
+    uint32_t number;  // Slot::leases with it
   };
   struct Group {
     std::shared_ptr<StandardQueue> queue;
@@ -36,6 +37,10 @@ class InFlightOrder {
   // about as many as the others.
   size_t size() const { return size_; }
   Group TakeFirst();
+  // Forgets what was settled, returned or leased again, if that may be much.
+  void TrimIfStale() {
+    if (size_ > trimmed_size_ + trimmed_size_ / 4 + 1024) Trim();
+  }
   void Clear();
 
  private:
@@ -43,7 +48,7 @@ class InFlightOrder {
 
   std::deque<Group> groups_;
   size_t size_ = 0;
-  size_t trim_at_ = 8192;
+  size_t trimmed_size_ = 0;
 };
 
 }  // namespace barista::internal

@@ -134,7 +134,7 @@ class SweepOp final : public commit::Operation {
 
   void Publish() override {
     StandardQueue& queue = *queue_;
-    if (removed_ > 0) {
+    if (behind_cursor_) {
       queue.disk_acks_.clear();
       queue.BeginPageEpoch();
     }
@@ -150,28 +150,45 @@ class SweepOp final : public commit::Operation {
  private:
   absl::Status RemoveExpired(commit::Turn& turn) {
     StandardQueue& queue = *queue_;
-    if (!queue.spilled_.load(std::memory_order_relaxed)) return absl::OkStatus();
+    expired_before_ms_ = turn.wall_ms() - queue.retention_ms_.load(std::memory_order_relaxed);
+    absl::Status status;
+    // What came back from consumers is older than what nobody has received.
+    if (const auto visible = queue.stowed_.OldestVisible(); visible.has_value()) {
+      status = RemoveExpired(turn, visible->from(), visible->end(),
+                             [&](Sequence sequence) { return visible->Contains(sequence); });
+    }
+    if (status.ok() && removed_ == 0 && queue.spilled_.load(std::memory_order_relaxed))
+      status = RemoveExpired(turn, queue.cursor_, queue.published_next_, StandardQueue::All);
+    if (!status.ok() || removed_ == 0) return status;
+    queue.counters_.deleted += removed_;
+    queue.low_watermark_stale_ = true;
+    if (behind_cursor_) queue.BeginPageEpoch();
+    turn.Touch(&queue);
+    return absl::OkStatus();
+  }
+
+  // Removes the expired ones of what is `wanted` in [from, end), up to the first that is not.
+  absl::Status RemoveExpired(commit::Turn& turn, Sequence from, Sequence end,
+                             absl::FunctionRef<bool(Sequence)> wanted) {
+    StandardQueue& queue = *queue_;
     storage::ScanLimits limits;
     limits.max_messages = kSweepMessages;
     limits.max_bytes = kSweepBytes;
-    limits.end = queue.published_next_;
-    const absl::StatusOr<storage::Page> page =
-        queue.engine_->store->Scan(queue.id_, queue.cursor_, limits);
+    limits.end = end;
+    const absl::StatusOr<storage::Page> page = queue.engine_->store->Scan(queue.id_, from, limits);
     if (!page.ok()) return page.status();
-    const int64_t expired_before_ms =
-        turn.wall_ms() - queue.retention_ms_.load(std::memory_order_relaxed);
+    bool all = true;
     for (const storage::ScannedMessage& message : page->messages) {
-      if (SentMs(message.record) > expired_before_ms) break;
+      if (!wanted(message.ref.sequence)) continue;
+      all = SentMs(message.record) <= expired_before_ms_;
+      if (!all) break;
       turn.batch().Add(Batch::Ack{queue.id_, message.ref});
-      queue.disk_acks_.push_back(message.ref.sequence.value());
       ++removed_;
+      if (queue.stowed_.Remove(message.ref.sequence) != Stowed::Place::kNowhere) continue;
+      queue.disk_acks_.push_back(message.ref.sequence.value());
+      behind_cursor_ = true;
     }
-    if (removed_ == 0) return absl::OkStatus();
-    more_ = removed_ == page->messages.size() && !page->end;
-    queue.counters_.deleted += removed_;
-    queue.low_watermark_stale_ = true;
-    queue.BeginPageEpoch();
-    turn.Touch(&queue);
+    more_ = all && removed_ > 0 && (!behind_cursor_ || !page->end);
     return absl::OkStatus();
   }
 
@@ -193,8 +210,10 @@ class SweepOp final : public commit::Operation {
   }
 
   const std::shared_ptr<StandardQueue> queue_;
+  int64_t expired_before_ms_ = 0;
   size_t removed_ = 0;
-  bool more_ = false;
+  bool behind_cursor_ = false;  // of what was removed, something that pages may hold
+  bool more_ = false;           // may have expired
 };
 
 void StandardQueue::Sweep() {

@@ -46,12 +46,15 @@ class PageOp : public commit::Operation {
 
  protected:
   StandardQueue& queue() { return *queue_; }
+  // Something that the receivers have to know, although the rest goes on.
+  void SetDamage(const absl::Status& damage) { damage_.Update(damage); }
 
   std::vector<StandardQueue::Arrival> arrivals_;  // whose payloads are still ours
 
  private:
   const std::shared_ptr<StandardQueue> queue_;
   const absl::Status status_;
+  absl::Status damage_;
 };
 
 // Writes the leases of received messages into the log, and moves exhausted ones to the dead-letter

@@ -51,9 +51,8 @@ std::vector<StandardQueue::Arrival> StandardQueue::ToArrivals(
 void PageOp::Complete(const absl::Status& status) {
   StandardQueue& queue = *queue_;
   queue.page_requested_.store(false);
-  if (!status.ok()) {
-    queue.EndReceives(status);
-  } else {
+  if (!status.ok() || !damage_.ok()) queue.EndReceives(status.ok() ? damage_ : status);
+  if (status.ok()) {
     queue.WakeReceives();
     queue.WakePageWaiters();
     // Parked receives want messages, whatever the window holds.
@@ -99,6 +98,7 @@ class InstallPageOp final : public PageOp {
     storage::ScanLimits limits;
     limits.max_messages = kCatchUpMessages;
     limits.max_bytes = kCatchUpBytes;
+    limits.max_hidden = kCatchUpMessages;
     limits.end = queue.published_next_;
     limits.hidden_after_ms = queue.engine_->SteadyWallMs(queue.engine_->MonoNs());
     const absl::StatusOr<storage::Page> rest =
@@ -196,30 +196,12 @@ class ReleaseDelayedOp final : public commit::Operation {
   bool releasing_ = false;
 };
 
-// Fires when the first delayed message of a durable queue is due.
-class DueTimer final : public core::TimerNode {
- public:
-  explicit DueTimer(std::shared_ptr<StandardQueue> queue) : queue_(std::move(queue)) {}
-  int64_t Fire(int64_t) override {
-    queue_->delay_armed_ns_.store(core::kNever);
-    if (!queue_->deleted()) queue_->engine_->log->Submit(new ReleaseDelayedOp(queue_));
-    return core::kNever;
-  }
-  bool Dead() const override { return queue_->deleted(); }
-
- private:
-  const std::shared_ptr<StandardQueue> queue_;
-};
+void StandardQueue::ReleaseDelayed() {
+  engine_->log->Submit(new ReleaseDelayedOp(shared_from_this()));
+}
 
 void StandardQueue::ArmDelay(int64_t due_ms) {
-  const int64_t deadline_ns = engine_->MonoAt(due_ms);
-  int64_t armed = delay_armed_ns_.load();
-  while (deadline_ns < armed) {
-    if (delay_armed_ns_.compare_exchange_weak(armed, deadline_ns)) {
-      engine_->timer->Arm(deadline_ns, std::make_unique<DueTimer>(shared_from_this()));
-      return;
-    }
-  }
+  SetAlarm(&StandardQueue::delay_alarm_, engine_->MonoAt(due_ms), &StandardQueue::ReleaseDelayed);
 }
 
 void StandardQueue::ArmNextDelay() {

@@ -464,7 +464,7 @@ void LeaseWrites::Add(commit::Turn& turn, MsgId id, bool in_flight_only) {
   if (word.state() == State::kInFlight) {
     const int64_t visible_at_ns = slot.visible_at_ns.load(std::memory_order_relaxed);
     lease.visible_at_ms = queue_.LeaseMs(visible_at_ns);
-    leased_.push_back({id, visible_at_ns, word.receives()});
+    leased_.push_back({id, visible_at_ns, word.receives(), ++slot.leases});
   }
   ids_.push_back(id);
   refs_.push_back(StandardQueue::RefOf(slot));

@@ -134,7 +134,8 @@ absl::StatusOr<StandardQueue::Acked> StandardQueue::AckSequence(commit::Turn& tu
     stowed_.Remove(sequence);
   }
   turn.Touch(this);
-  return Acked{true, MsgId(), (*found)->stowed == Stowed::Place::kHidden};
+  return Acked{true, MsgId(), (*found)->stowed == Stowed::Place::kHidden,
+               (*found)->stowed == Stowed::Place::kNowhere};
 }
 
 void StandardQueue::FreeAcked(absl::Span<const MsgId> ids) {
@@ -182,6 +183,7 @@ class DeleteOp final : public commit::Operation {
       } else if (acked->any) {
         ++on_disk_;
         in_flight_ += acked->in_flight;
+        behind_cursor_ |= acked->behind_cursor;
       }
     }
     return absl::OkStatus();
@@ -190,10 +192,10 @@ class DeleteOp final : public commit::Operation {
   void Publish() override {
     StandardQueue& queue = *queue_;
     queue.FreeAcked(acked_);
-    if (on_disk_ > 0) {
+    queue.in_flight_.fetch_sub(in_flight_);
+    if (behind_cursor_) {
       queue.disk_acks_.clear();
       queue.BeginPageEpoch();
-      queue.in_flight_.fetch_sub(in_flight_);
     }
     queue.PublishCounters();
     (expired_ ? queue.engine_->expired : queue.engine_->deleted)
@@ -224,7 +226,8 @@ class DeleteOp final : public commit::Operation {
   Queue::StatusesCallback done_;
   std::vector<MsgId> acked_;
   size_t on_disk_ = 0;
-  int64_t in_flight_ = 0;  // of on_disk_
+  int64_t in_flight_ = 0;       // of on_disk_
+  bool behind_cursor_ = false;  // some of on_disk_
 };
 
 void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wait,
@@ -357,7 +360,7 @@ class VisibilityOp final : public commit::Operation {
   void Publish() override {
     if (epoch_) queue_->BeginPageEpoch();
     // The store shows the new leases from now on.
-    for (const storage::RecordRef& ref : on_disk_) queue_->stowed_.Touch(ref.sequence);
+    for (const auto& [sequence, until_ms] : hidden_) queue_->stowed_.Touch(sequence, until_ms);
     queue_->ArmLeases(queue_->stowed_.first_over_ms());
     leases_.Publish();
   }
@@ -415,7 +418,8 @@ class VisibilityOp final : public commit::Operation {
         [[fallthrough]];
       case Stowed::Place::kHidden:
         // Visible at once means: as soon as somebody looks at its lease.
-        queue.stowed_.Hide(entry.sequence, std::max(lease.visible_at_ms, now_ms));
+        hidden_.push_back({entry.sequence, std::max(lease.visible_at_ms, now_ms)});
+        queue.stowed_.Hide(entry.sequence, hidden_.back().visible_at_ms);
     }
     return absl::OkStatus();
   }
@@ -426,6 +430,7 @@ class VisibilityOp final : public commit::Operation {
   std::vector<absl::Status> statuses_;
   Queue::StatusesCallback done_;
   std::vector<storage::RecordRef> on_disk_;
+  std::vector<storage::HiddenMessage> hidden_;  // of on_disk_, the stowed ones
   LeaseWrites leases_{queue_.get()};
   bool epoch_ = false;  // a message at or behind the cursor was changed
 };

@@ -133,11 +133,10 @@ class StandardQueue final : public QueueState,
   friend class SettleLeasesOp;
   friend class LeaseWrites;
   friend class InFlightOrder;
-  friend class LeaseTimer;
+  friend class AlarmTimer;
   friend class SweepOp;
   friend class VisibilityTimer;
   friend class DelayTimer;
-  friend class DueTimer;
 
   // A message on its way into memory.
   struct Arrival {
@@ -207,6 +206,7 @@ class StandardQueue final : public QueueState,
   // Committer: takes messages into memory in sequence order.
   void Admit(absl::Span<Arrival> arrivals, core::Lane& lane);
   void ArmDelay(int64_t due_ms);
+  void ReleaseDelayed();
 
   // ---- Receiving ----
   int64_t VisibilityNs(const ReceiveOptions& options) const {
@@ -250,8 +250,9 @@ class StandardQueue final : public QueueState,
   // is of an earlier boot.
   struct Acked {
     bool any = false;
-    core::MsgId id;          // where it is in memory, or none
-    bool in_flight = false;  // on disk only, and counted as in flight
+    core::MsgId id;              // where it is in memory, or none
+    bool in_flight = false;      // on disk only, and counted as in flight
+    bool behind_cursor = false;  // on disk only, and pages may hold it
   };
   absl::StatusOr<Acked> AckSequence(commit::Turn& turn, Sequence sequence);
   // The stored message, if it is alive and not in memory.
@@ -303,8 +304,9 @@ class StandardQueue final : public QueueState,
   bool LeftMemory(core::MsgId id) const;
   // What the lease in the store says for this deadline; rounded up.
   int64_t LeaseMs(int64_t visible_at_ns) const { return engine_->SteadyWallMs(visible_at_ns) + 1; }
-  // Has the leases looked at when the first is over.
+  // Has the leases looked at when the first is over; now.
   void ArmLeases(int64_t over_ms);
+  void RequestLook();
   void ReadReturned(const Stowed::Visible& visible);
   // Takes back a receive that was not delivered, of a message that has left memory since.
   void UntakeStowed(const Receipt& receipt);
@@ -376,10 +378,21 @@ class StandardQueue final : public QueueState,
   std::atomic<uint32_t> pages_{0};
   Stowed stowed_;  // changed by the committer only
   std::atomic<bool> may_be_stowed_{false};
-  // Monotonic ns for which the timer of stowed messages is armed.
-  std::atomic<int64_t> leases_armed_ns_{core::kNever};
-  // Monotonic ns for which the timer of delayed messages is armed.
-  std::atomic<int64_t> delay_armed_ns_{core::kNever};
+  std::atomic<bool> look_requested_{false};
+
+  // The earliest time for which the queue wants to be woken for one reason. Whatever timers were
+  // armed for later ones before are dead.
+  struct Alarm {
+    int64_t deadline_ns = core::kNever;  // monotonic; guarded by alarm_mutex_
+    std::atomic<uint64_t> serial{0};     // changed with it
+  };
+  // Has `ring` called at `deadline_ns` unless it will be earlier.
+  void SetAlarm(Alarm StandardQueue::*alarm, int64_t deadline_ns, void (StandardQueue::*ring)());
+  // By its timer: false if it is not the alarm's any more.
+  bool TakeAlarm(Alarm StandardQueue::*alarm, uint64_t serial);
+  Mutex alarm_mutex_;
+  Alarm delay_alarm_;  // the first delayed message of a durable queue is due
+  Alarm lease_alarm_;  // the first lease of a stowed message is over
 
   // Long polls wait in turn for messages; receives that do not wait for messages but for what is on
   // disk wait together.

@@ -53,17 +53,20 @@ Stowed::Place Stowed::Find(Sequence sequence) const {
                                     : Place::kNowhere;
 }
 
+void Stowed::Hide(uint64_t number, State& state, uint64_t bit, int64_t until_ms) {
+  Set(state.hidden, bit);
+  Set(state.changed, bit);
+  state.changed_over_ms = std::min(state.changed_over_ms, until_ms);
+  if (until_ms < state.first_over_ms) SetOver(number, state, until_ms);
+}
+
 Stowed::Place Stowed::Hide(Sequence sequence, int64_t until_ms) {
   MutexLock lock(&mutex_);
   const uint64_t number = SegmentOf(sequence);
-  const uint64_t bit = BitOf(sequence);
   const auto it = segments_.try_emplace(number).first;
   if (it->second == nullptr) it->second = std::make_unique<State>();
-  State& state = *it->second;
-  const Place was = Clear(it, bit);
-  Set(state.hidden, bit);
-  state.version = ++versions_;
-  Note(number, state, std::min(state.first_over_ms, until_ms));
+  const Place was = Clear(it, BitOf(sequence));
+  Hide(number, *it->second, BitOf(sequence), until_ms);
   return was;
 }
 
@@ -73,22 +76,18 @@ void Stowed::HideAll(absl::Span<const storage::HiddenMessage> messages) {
     const uint64_t number = SegmentOf(messages.front().sequence);
     std::unique_ptr<State>& state = segments_.try_emplace(number).first->second;
     if (state == nullptr) state = std::make_unique<State>();
-    int64_t first_over_ms = state->first_over_ms;
-    size_t count = 0;
-    for (; count < messages.size() && SegmentOf(messages[count].sequence) == number; ++count) {
-      Set(state->hidden, BitOf(messages[count].sequence));
-      first_over_ms = std::min(first_over_ms, messages[count].visible_at_ms);
+    for (; !messages.empty() && SegmentOf(messages.front().sequence) == number;
+         messages.remove_prefix(1)) {
+      Hide(number, *state, BitOf(messages.front().sequence), messages.front().visible_at_ms);
     }
-    state->version = ++versions_;
-    Note(number, *state, first_over_ms);
-    messages.remove_prefix(count);
   }
 }
 
-void Stowed::Touch(Sequence sequence) {
+void Stowed::Touch(Sequence sequence, int64_t until_ms) {
   MutexLock lock(&mutex_);
   const auto it = segments_.find(SegmentOf(sequence));
-  if (it != segments_.end()) it->second->version = ++versions_;
+  if (it != segments_.end() && Test(it->second->hidden, BitOf(sequence)))
+    Hide(it->first, *it->second, BitOf(sequence), until_ms);
 }
 
 Stowed::Place Stowed::Remove(Sequence sequence) {
@@ -123,25 +122,28 @@ int64_t Stowed::RemoveBelow(Sequence end) {
   return hidden;
 }
 
-std::optional<Stowed::Segment> Stowed::NextOver(Sequence from, int64_t now_ms) const {
+std::vector<Stowed::Segment> Stowed::BeginLook(int64_t now_ms, size_t max) {
   MutexLock lock(&mutex_);
-  for (auto it = segments_.lower_bound(SegmentOf(from)); it != segments_.end(); ++it) {
-    const State& state = *it->second;
-    if (state.first_over_ms > now_ms) continue;
+  std::vector<Segment> segments;
+  for (const auto& [first_over_ms, number] : by_time_) {
+    if (first_over_ms > now_ms || segments.size() == max) break;
+    State& state = *segments_.at(number);
+    state.changed = {};
+    state.changed_over_ms = kNoTime;
     const auto [low, high] = Range(state.hidden);
-    const uint64_t base = it->first << kSegmentBits;
-    return Segment{Sequence(base + low), Sequence(base + high), state.version};
+    const uint64_t base = number << kSegmentBits;
+    segments.push_back({Sequence(base + low), Sequence(base + high)});
   }
-  return std::nullopt;
+  return segments;
 }
 
 int64_t Stowed::Settle(const Segment& segment, absl::Span<const storage::HiddenMessage> hidden) {
   MutexLock lock(&mutex_);
   const auto it = segments_.find(SegmentOf(segment.from));
-  if (it == segments_.end() || it->second->version != segment.version) return 0;
+  if (it == segments_.end()) return 0;
   State& state = *it->second;
-  Bits still{};
-  int64_t first_over_ms = kNoTime;
+  Bits still = state.changed;
+  int64_t first_over_ms = state.changed_over_ms;
   for (const storage::HiddenMessage& message : hidden) {
     if (!Test(state.hidden, BitOf(message.sequence))) continue;  // It is in memory.
     Set(still, BitOf(message.sequence));
@@ -152,19 +154,23 @@ int64_t Stowed::Settle(const Segment& segment, absl::Span<const storage::HiddenM
     const uint64_t over = state.hidden[i] & ~still[i];
     became_visible += __builtin_popcountll(over);
     state.visible[i] |= over;
-    state.hidden[i] = still[i];
+    state.hidden[i] &= still[i];
   }
   if (!None(state.visible)) with_visible_.insert(it->first);
   visible_.fetch_add(became_visible, std::memory_order_release);
-  Note(it->first, state, first_over_ms);
+  SetOver(it->first, state, first_over_ms);
   Tidy(it);
   return became_visible;
 }
 
-std::optional<Stowed::Visible> Stowed::NextVisible() const {
+void Stowed::PutOff(const Segment& segment, int64_t until_ms) {
   MutexLock lock(&mutex_);
-  if (with_visible_.empty()) return std::nullopt;
-  const uint64_t number = *with_visible_.begin();
+  const auto it = segments_.find(SegmentOf(segment.from));
+  if (it == segments_.end() || None(it->second->hidden)) return;
+  SetOver(it->first, *it->second, std::min(until_ms, it->second->changed_over_ms));
+}
+
+Stowed::Visible Stowed::VisibleOf(uint64_t number) const {
   Visible visible;
   visible.bits_ = segments_.at(number)->visible;
   const auto [low, high] = Range(visible.bits_);
@@ -173,13 +179,29 @@ std::optional<Stowed::Visible> Stowed::NextVisible() const {
   return visible;
 }
 
-void Stowed::Note(uint64_t number, State& state, int64_t first_over_ms) {
+std::optional<Stowed::Visible> Stowed::NextVisible() {
+  MutexLock lock(&mutex_);
+  if (with_visible_.empty()) return std::nullopt;
+  auto it = with_visible_.upper_bound(last_visible_);
+  if (it == with_visible_.end()) it = with_visible_.begin();
+  last_visible_ = *it;
+  return VisibleOf(*it);
+}
+
+std::optional<Stowed::Visible> Stowed::OldestVisible() const {
+  MutexLock lock(&mutex_);
+  if (with_visible_.empty()) return std::nullopt;
+  return VisibleOf(*with_visible_.begin());
+}
+
+void Stowed::SetOver(uint64_t number, State& state, int64_t first_over_ms) {
   if (first_over_ms != state.first_over_ms) {
     by_time_.erase({state.first_over_ms, number});
     state.first_over_ms = first_over_ms;
     if (first_over_ms != kNoTime) by_time_.insert({first_over_ms, number});
   }
-  ShowFirst();
+  first_over_ms_.store(by_time_.empty() ? kNoTime : by_time_.begin()->first,
+                       std::memory_order_relaxed);
 }
 
 Stowed::Place Stowed::Clear(Segments::iterator it, uint64_t bit) {
@@ -198,13 +220,8 @@ Stowed::Place Stowed::Clear(Segments::iterator it, uint64_t bit) {
 void Stowed::Tidy(Segments::iterator it) {
   State& state = *it->second;
   if (!None(state.hidden)) return;
-  Note(it->first, state, kNoTime);
+  SetOver(it->first, state, kNoTime);
   if (None(state.visible)) segments_.erase(it);
-}
-
-void Stowed::ShowFirst() {
-  first_over_ms_.store(by_time_.empty() ? kNoTime : by_time_.begin()->first,
-                       std::memory_order_relaxed);
 }
 
 }  // namespace barista::internal

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
@@ -25,17 +26,13 @@ namespace barista::internal {
 //
 //   Hide --> hidden --Settle, when a look at the leases says so--> visible --TakeVisible--> memory
 //
-// Whoever looks at leases does so without holding anything up, and brings what was read to Settle,
-// which refuses it if the segment has changed meanwhile. Thread-safe.
+// Whoever looks at leases does so without holding anything up, and brings what was read to Settle.
+// That leaves alone what has changed since the look began. One look at a time. Thread-safe.
 class Stowed {
  public:
   static constexpr int kSegmentBits = 10;
   static constexpr uint64_t kSegmentMessages = uint64_t{1} << kSegmentBits;
   static constexpr int64_t kNoTime = std::numeric_limits<int64_t>::max();
-  // The first sequence of the segment behind that of `sequence`.
-  static Sequence NextSegment(Sequence sequence) {
-    return Sequence(((sequence.value() >> kSegmentBits) + 1) << kSegmentBits);
-  }
 
   Stowed() = default;
   Stowed(const Stowed&) = delete;
@@ -47,9 +44,8 @@ class Stowed {
   Place Hide(Sequence sequence, int64_t until_ms);
   // Messages that were nowhere, in sequence order.
   void HideAll(absl::Span<const storage::HiddenMessage> messages);
-  // The leases of the message's segment have changed in the store: looks at them before now are
-  // void.
-  void Touch(Sequence sequence);
+  // The store shows only now what Hide has said: a look that began before may have missed it.
+  void Touch(Sequence sequence, int64_t until_ms);
   // Not here any more; where it was.
   Place Remove(Sequence sequence);
   bool TakeVisible(Sequence sequence);
@@ -59,17 +55,18 @@ class Stowed {
   // Where leases are over, and have to be looked at.
   struct Segment {
     Sequence from, end;
-    uint64_t version;
   };
-  // The first at or behind `from` of which a lease is over by `now_ms`.
-  std::optional<Segment> NextOver(Sequence from, int64_t now_ms) const;
-  // `hidden`: the messages in [segment.from, segment.end) that are still hidden. The others of the
-  // segment become visible; how many. 0 if the segment has changed.
+  // Begins a look at the segments of which a lease is over by `now_ms`, at most `max`.
+  std::vector<Segment> BeginLook(int64_t now_ms, size_t max);
+  // `hidden`: the messages in [segment.from, segment.end) that are still hidden. The others become
+  // visible; how many.
   int64_t Settle(const Segment& segment, absl::Span<const storage::HiddenMessage> hidden);
+  // The look has failed: the next one at `until_ms`.
+  void PutOff(const Segment& segment, int64_t until_ms);
   // When the first lease is over, wall clock; kNoTime if nothing is hidden.
   int64_t first_over_ms() const { return first_over_ms_.load(std::memory_order_relaxed); }
 
-  // The visible messages of one segment, the oldest that has any.
+  // The visible messages of one segment.
   class Visible {
    public:
     Sequence from() const { return from_; }
@@ -81,7 +78,10 @@ class Stowed {
     Sequence from_, end_;
     std::array<uint64_t, kSegmentMessages / 64> bits_;
   };
-  std::optional<Visible> NextVisible() const;
+  // Of one segment after the other, and round again.
+  std::optional<Visible> NextVisible();
+  // Of the oldest segment.
+  std::optional<Visible> OldestVisible() const;
   int64_t visible() const { return visible_.load(std::memory_order_acquire); }
 
  private:
@@ -89,22 +89,26 @@ class Stowed {
   struct State {
     Bits hidden{}, visible{};
     int64_t first_over_ms = kNoTime;  // of the hidden ones; never later than it really is
-    uint64_t version = 0;
+    // What has been hidden since the last look began, and until when the first of it.
+    Bits changed{};
+    int64_t changed_over_ms = kNoTime;
   };
   using Segments = absl::btree_map<uint64_t, std::unique_ptr<State>>;
 
-  void Note(uint64_t number, State& state, int64_t first_over_ms)
+  void Hide(uint64_t number, State& state, uint64_t bit, int64_t until_ms)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SetOver(uint64_t number, State& state, int64_t first_over_ms)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Visible VisibleOf(uint64_t number) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Forgets the segment if nothing is left in it, and its place among the others.
   void Tidy(Segments::iterator it) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Place Clear(Segments::iterator it, uint64_t bit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ShowFirst() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;
   Segments segments_ ABSL_GUARDED_BY(mutex_);
   absl::btree_set<std::pair<int64_t, uint64_t>> by_time_ ABSL_GUARDED_BY(mutex_);
   absl::btree_set<uint64_t> with_visible_ ABSL_GUARDED_BY(mutex_);
-  uint64_t versions_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t last_visible_ ABSL_GUARDED_BY(mutex_) = 0;  // segment
   // Written under mutex_.
   std::atomic<int64_t> first_over_ms_{kNoTime};
   std::atomic<int64_t> visible_{0};

@@ -10,6 +10,7 @@
 #include "broker/core/life_cycle.h"
 #include "broker/queue/operations.h"
 #include "broker/queue/standard_queue.h"
+#include "storage/errors.h"
 
 namespace barista::internal {
 
@@ -22,7 +23,7 @@ namespace {
 // Segments whose leases are looked at together.
 constexpr size_t kLookSegments = 64;
 // After leases could not be read.
-constexpr int64_t kRetryMs = 1000;
+constexpr int64_t kRetryMs = 10'000;
 // What a message in flight takes beside its body: its slot, and its part of a timer and of the
 // order.
 constexpr int64_t kInFlightBytes = 128;
@@ -34,7 +35,7 @@ constexpr int64_t kInFlightBytes = 128;
 void InFlightOrder::Add(std::shared_ptr<StandardQueue> queue, std::vector<Leased> messages) {
   size_ += messages.size();
   groups_.push_back({std::move(queue), std::move(messages)});
-  if (size_ > trim_at_) Trim();
+  if (size_ > 2 * trimmed_size_ + 8192) Trim();
 }
 
 InFlightOrder::Group InFlightOrder::TakeFirst() {
@@ -52,24 +53,25 @@ void InFlightOrder::Trim() {
         std::remove_if(messages.begin(), messages.end(),
                        [&](const Leased& leased) { return !group.queue->IsLeasedAs(leased); }),
         messages.end());
+    messages.shrink_to_fit();
     size_ += messages.size();
   }
   groups_.erase(std::remove_if(groups_.begin(), groups_.end(),
                                [](const Group& group) { return group.messages.empty(); }),
                 groups_.end());
-  trim_at_ = std::max<size_t>(2 * size_, 8192);
+  trimmed_size_ = size_;
 }
 
 void InFlightOrder::Clear() {
   groups_.clear();
-  size_ = 0;
+  size_ = trimmed_size_ = 0;
 }
 
 bool StandardQueue::IsLeasedAs(const InFlightOrder::Leased& leased) const {
   const Slot& slot = engine_->slab.At(leased.id);
   const core::Word word = LoadUnlocked(slot);
   return word.generation() == leased.id.generation() && word.state() == State::kInFlight &&
-         word.receives() == leased.receives &&
+         word.receives() == leased.receives && slot.leases == leased.number &&
          slot.visible_at_ns.load(std::memory_order_relaxed) == leased.visible_at_ns;
 }
 
@@ -79,6 +81,9 @@ void StandardQueue::StowExcess(Engine& engine) {
         static_cast<int64_t>(engine.in_flight_order.size()) * kInFlightBytes,
         std::memory_order_relaxed);
   };
+  note();
+  if (!engine.InFlightExcess()) return;
+  engine.in_flight_order.TrimIfStale();
   note();
   while (!engine.in_flight_order.empty() && engine.InFlightExcess()) {
     const InFlightOrder::Group group = engine.in_flight_order.TakeFirst();
@@ -94,7 +99,10 @@ void StandardQueue::Stow(absl::Span<const InFlightOrder::Leased> messages) {
   for (const InFlightOrder::Leased& leased : messages) {
     Slot& slot = engine_->slab.At(leased.id);
     const Sequence sequence(slot.sequence.load(std::memory_order_relaxed));
-    if (slot.acked || !core::Stow(slot, leased.id, leased.receives, leased.visible_at_ns)) continue;
+    // (Only while it is leased like that is the rest of the slot ours to read.)
+    if (!IsLeasedAs(leased) || slot.acked ||
+        !core::Stow(slot, leased.id, leased.receives, leased.visible_at_ns))
+      continue;
     if (slot.by_sequence) by_sequence_.erase(sequence.value());
     stowed_.Hide(sequence, LeaseMs(leased.visible_at_ns));
     freeing.Add(leased.id, State::kDeleting);  // It is in flight, as it was.
@@ -123,40 +131,42 @@ class SettleLeasesOp final : public commit::Operation {
  public:
   struct Looked {
     Stowed::Segment segment;
-    std::vector<storage::HiddenMessage> hidden;
+    absl::StatusOr<std::vector<storage::HiddenMessage>> hidden;
   };
 
-  SettleLeasesOp(std::shared_ptr<StandardQueue> queue, std::vector<Looked> looked,
-                 absl::Status status)
-      : Operation(queue->durability(), 0),
-        queue_(std::move(queue)),
-        looked_(std::move(looked)),
-        status_(std::move(status)) {}
+  SettleLeasesOp(std::shared_ptr<StandardQueue> queue, std::vector<Looked> looked)
+      : Operation(queue->durability(), 0), queue_(std::move(queue)), looked_(std::move(looked)) {}
 
   bool changes_store() const override { return false; }
   absl::Status Prepare(commit::Turn& turn) override {
     now_ms_ = queue_->engine_->SteadyWallMs(turn.mono_ns());
-    return status_;
+    return absl::OkStatus();
   }
 
   void Publish() override {
     int64_t visible = 0;
-    for (const Looked& looked : looked_)
-      visible += queue_->stowed_.Settle(looked.segment, looked.hidden);
+    for (const Looked& looked : looked_) {
+      if (looked.hidden.ok()) {
+        visible += queue_->stowed_.Settle(looked.segment, *looked.hidden);
+      } else {
+        // The others go on; this one is tried again later.
+        damage_.Update(looked.hidden.status());
+        queue_->stowed_.PutOff(looked.segment, now_ms_ + kRetryMs);
+      }
+    }
     queue_->in_flight_.fetch_sub(visible);
   }
 
-  void Complete(const absl::Status& status) override {
+  void Complete(const absl::Status&) override {
     StandardQueue& queue = *queue_;
+    queue.look_requested_.store(false);
     const int64_t over_ms = queue.stowed_.first_over_ms();
-    if (!status.ok()) {
-      queue.EndReceives(status);
-      queue.ArmLeases(now_ms_ + kRetryMs);
-    } else if (over_ms <= now_ms_) {
-      queue.engine_->ask_pager(queue_, PagerTask::kLeases);
+    if (over_ms <= now_ms_) {
+      queue.RequestLook();
     } else {
       queue.ArmLeases(over_ms);
     }
+    if (!damage_.ok()) queue.EndReceives(damage_);
     queue.WakeIfLimited();
     queue.RequestPageIfLow();
     delete this;
@@ -165,55 +175,27 @@ class SettleLeasesOp final : public commit::Operation {
  private:
   const std::shared_ptr<StandardQueue> queue_;
   const std::vector<Looked> looked_;
-  const absl::Status status_;
+  absl::Status damage_;
   int64_t now_ms_ = 0;
 };
+
+void StandardQueue::RequestLook() {
+  if (!look_requested_.exchange(true)) engine_->ask_pager(shared_from_this(), PagerTask::kLeases);
+}
 
 void StandardQueue::LookAtLeases() {
   const int64_t now_ms = engine_->SteadyWallMs(engine_->MonoNs());
   std::vector<SettleLeasesOp::Looked> looked;
-  absl::Status status;
-  Sequence from(0);
-  while (looked.size() < kLookSegments) {
-    // The segment, with its version, first: what is read later is of that version or a later one.
-    const std::optional<Stowed::Segment> segment = stowed_.NextOver(from, now_ms);
-    if (!segment.has_value()) break;
-    absl::StatusOr<std::vector<storage::HiddenMessage>> hidden =
-        engine_->store->ScanHidden(id_, segment->from, segment->end, now_ms);
-    status = hidden.status();
-    if (!status.ok()) break;
-    looked.push_back({*segment, *std::move(hidden)});
-    from = Stowed::NextSegment(segment->from);
+  // The look begins before it reads: what changes from then on is left for the next one.
+  for (const Stowed::Segment& segment : stowed_.BeginLook(now_ms, kLookSegments)) {
+    looked.push_back({segment, engine_->store->ScanHidden(id_, segment.from, segment.end, now_ms)});
   }
-  engine_->log->Submit(
-      new SettleLeasesOp(shared_from_this(), std::move(looked), std::move(status)));
+  engine_->log->Submit(new SettleLeasesOp(shared_from_this(), std::move(looked)));
 }
-
-// Fires when the first lease of a stowed message is over.
-class LeaseTimer final : public core::TimerNode {
- public:
-  explicit LeaseTimer(std::shared_ptr<StandardQueue> queue) : queue_(std::move(queue)) {}
-  int64_t Fire(int64_t) override {
-    queue_->leases_armed_ns_.store(core::kNever);
-    if (!queue_->deleted()) queue_->engine_->ask_pager(queue_, PagerTask::kLeases);
-    return core::kNever;
-  }
-  bool Dead() const override { return queue_->deleted(); }
-
- private:
-  const std::shared_ptr<StandardQueue> queue_;
-};
 
 void StandardQueue::ArmLeases(int64_t over_ms) {
   if (over_ms == Stowed::kNoTime) return;
-  const int64_t deadline_ns = engine_->MonoAt(over_ms);
-  int64_t armed = leases_armed_ns_.load();
-  while (deadline_ns < armed) {
-    if (leases_armed_ns_.compare_exchange_weak(armed, deadline_ns)) {
-      engine_->timer->Arm(deadline_ns, std::make_unique<LeaseTimer>(shared_from_this()));
-      return;
-    }
-  }
+  SetAlarm(&StandardQueue::lease_alarm_, engine_->MonoAt(over_ms), &StandardQueue::RequestLook);
 }
 
 // ---- Back ----
@@ -224,24 +206,35 @@ class InstallReturnedOp final : public PageOp {
  public:
   InstallReturnedOp(std::shared_ptr<StandardQueue> queue, const Stowed::Visible& visible,
                     const absl::StatusOr<storage::Page>& page)
-      : PageOp(std::move(queue), page.status()) {
+      : PageOp(std::move(queue), page.status()), visible_(visible) {
     if (!page.ok()) return;
+    end_ = page->end ? visible.end() : page->next;
     arrivals_ = this->queue().ToArrivals(
         *page, [&](Sequence sequence) { return visible.Contains(sequence); });
     for (StandardQueue::Arrival& arrival : arrivals_) arrival.by_sequence = true;
   }
 
   void Publish() override {
-    if (queue().dropped_) return;
+    StandardQueue& queue = this->queue();
+    if (queue.dropped_) return;
     // What was deleted or hidden again since it was read is not visible any more.
     const auto gone = std::stable_partition(arrivals_.begin(), arrivals_.end(),
                                             [&](const StandardQueue::Arrival& arrival) {
-                                              return queue().stowed_.TakeVisible(arrival.sequence);
+                                              return queue.stowed_.TakeVisible(arrival.sequence);
                                             });
     const auto returned = static_cast<size_t>(gone - arrivals_.begin());
-    queue().Admit(absl::MakeSpan(arrivals_).subspan(0, returned), queue().returned_);
+    queue.Admit(absl::MakeSpan(arrivals_).subspan(0, returned), queue.returned_);
     arrivals_.erase(arrivals_.begin(), gone);
+    // What is visible still should have been on the page. It cannot be waited for.
+    for (Sequence at = visible_.from(); at < end_; at = Sequence(at.value() + 1)) {
+      if (!visible_.Contains(at) || !queue.stowed_.TakeVisible(at)) continue;
+      SetDamage(storage::CorruptMessage(queue.id_, at, "it was received, and is not there"));
+    }
   }
+
+ private:
+  const Stowed::Visible visible_;
+  Sequence end_{0};  // of what the page covers
 };
 
 void StandardQueue::ReadReturned(const Stowed::Visible& visible) {
@@ -249,8 +242,54 @@ void StandardQueue::ReadReturned(const Stowed::Visible& visible) {
   limits.max_messages = Stowed::kSegmentMessages;
   limits.max_bytes = kPageBytes;
   limits.end = visible.end();
+  limits.hidden_after_ms = engine_->SteadyWallMs(engine_->MonoNs());
   engine_->log->Submit(new InstallReturnedOp(shared_from_this(), visible,
                                              engine_->store->Scan(id_, visible.from(), limits)));
+}
+
+// ---- Alarms ----
+
+class AlarmTimer final : public core::TimerNode {
+ public:
+  AlarmTimer(std::shared_ptr<StandardQueue> queue, StandardQueue::Alarm StandardQueue::*alarm,
+             uint64_t serial, void (StandardQueue::*ring)())
+      : queue_(std::move(queue)), alarm_(alarm), serial_(serial), ring_(ring) {}
+
+  int64_t Fire(int64_t) override {
+    if (!queue_->deleted() && queue_->TakeAlarm(alarm_, serial_)) (queue_.get()->*ring_)();
+    return core::kNever;
+  }
+  bool Dead() const override {
+    return queue_->deleted() || (queue_.get()->*alarm_).serial.load() != serial_;
+  }
+
+ private:
+  const std::shared_ptr<StandardQueue> queue_;
+  StandardQueue::Alarm StandardQueue::*const alarm_;
+  const uint64_t serial_;
+  void (StandardQueue::*const ring_)();
+};
+
+void StandardQueue::SetAlarm(Alarm StandardQueue::*alarm, int64_t deadline_ns,
+                             void (StandardQueue::*ring)()) {
+  uint64_t serial;
+  {
+    MutexLock lock(&alarm_mutex_);
+    Alarm& mine = this->*alarm;
+    if (deadline_ns >= mine.deadline_ns) return;
+    mine.deadline_ns = deadline_ns;
+    serial = mine.serial.fetch_add(1) + 1;
+  }
+  engine_->timer->Arm(deadline_ns,
+                      std::make_unique<AlarmTimer>(shared_from_this(), alarm, serial, ring));
+}
+
+bool StandardQueue::TakeAlarm(Alarm StandardQueue::*alarm, uint64_t serial) {
+  MutexLock lock(&alarm_mutex_);
+  Alarm& mine = this->*alarm;
+  if (mine.serial.load() != serial) return false;
+  mine.deadline_ns = core::kNever;
+  return true;
 }
 
 }  // namespace barista::internal

@@ -6,9 +6,11 @@
 
 #include <cstdlib>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace barista::internal {
@@ -31,6 +33,28 @@ TEST(StowedTest, BehavesAsTheModel) {
     std::set<uint64_t> visible;
     const uint64_t base = below(2) == 0 ? 1 : (uint64_t{3} << 40) - 500;
     int64_t now_ms = 1000;
+    int64_t put_off_ms = 0;
+    // What a look at the segment finds still hidden, and how many are over; `changed` has been
+    // changed since, and looks as if it were over.
+    const auto look = [&](const Stowed::Segment& segment, std::optional<uint64_t> changed) {
+      std::vector<storage::HiddenMessage> still;
+      int64_t over = 0;
+      for (auto it = hidden.lower_bound(segment.from.value());
+           it != hidden.end() && it->first < segment.end.value();) {
+        const bool is_over = it->second <= now_ms;
+        if (it->first == changed) {
+          ++it;
+        } else if (!is_over) {
+          still.push_back({Sequence(it->first), it->second});
+          ++it;
+        } else {
+          ++over;
+          visible.insert(it->first);
+          it = hidden.erase(it);
+        }
+      }
+      return std::make_pair(still, over);
+    };
     for (int step = 0; step < 3000; ++step) {
       const uint64_t sequence = base + below(5000);
       const auto place = hidden.count(sequence) != 0    ? Stowed::Place::kHidden
@@ -56,41 +80,32 @@ TEST(StowedTest, BehavesAsTheModel) {
         case 8:
           now_ms += static_cast<int64_t>(below(100));
           break;
-        case 9: {  // a look at everything that is over
-          Sequence from(0);
-          while (const auto segment = stowed.NextOver(from, now_ms)) {
-            std::vector<storage::HiddenMessage> still;
-            int64_t over = 0;
-            for (auto it = hidden.lower_bound(segment->from.value());
-                 it != hidden.end() && it->first < segment->end.value();) {
-              if (it->second > now_ms) {
-                still.push_back({Sequence(it->first), it->second});
-                ++it;
-              } else {
-                ++over;
-                visible.insert(it->first);
-                it = hidden.erase(it);
-              }
-            }
-            ASSERT_EQ(stowed.Settle(*segment, still), over);
-            ASSERT_EQ(stowed.Settle(*segment, still), 0) << "it was settled";
-            from = Stowed::NextSegment(segment->from);
+        case 9:  // a look at everything that is over
+          for (const Stowed::Segment& segment : stowed.BeginLook(now_ms, 100)) {
+            const auto [still, over] = look(segment, std::nullopt);
+            ASSERT_EQ(stowed.Settle(segment, still), over);
+            ASSERT_EQ(stowed.Settle(segment, still), 0) << "it was settled";
           }
           ASSERT_GT(stowed.first_over_ms(), now_ms);
           break;
-        }
-        case 10: {  // a look that something overtakes
-          const auto segment = stowed.NextOver(Sequence(0), now_ms);
-          if (!segment.has_value()) break;
-          if (below(2) == 0) {
-            stowed.Touch(segment->from);
-          } else {
-            stowed.Hide(segment->from, now_ms + 7);
-            hidden[segment->from.value()] = now_ms + 7;
+        case 10:  // a look that something overtakes: it sees the store as it was
+          for (const Stowed::Segment& segment : stowed.BeginLook(now_ms, 1 + below(2))) {
+            if (below(5) == 0) {
+              put_off_ms = now_ms + 5;
+              stowed.PutOff(segment, put_off_ms);
+              continue;
+            }
+            const uint64_t changed = segment.from.value();
+            if (below(2) == 0) hidden[changed] = now_ms + 7;
+            if (below(2) == 0) {
+              stowed.Touch(Sequence(changed), hidden[changed]);
+            } else {
+              ASSERT_EQ(stowed.Hide(Sequence(changed), hidden[changed]), Stowed::Place::kHidden);
+            }
+            const auto [still, over] = look(segment, changed);
+            ASSERT_EQ(stowed.Settle(segment, still), over);
           }
-          ASSERT_EQ(stowed.Settle(*segment, {}), 0);
           break;
-        }
         case 12: {  // what a page found
           std::vector<storage::HiddenMessage> found;
           for (uint64_t s = sequence; s < sequence + below(3000); ++s) {
@@ -118,12 +133,16 @@ TEST(StowedTest, BehavesAsTheModel) {
       ASSERT_EQ(stowed.visible(), static_cast<int64_t>(visible.size()));
       int64_t first_over_ms = Stowed::kNoTime;
       for (const auto& [s, until_ms] : hidden) first_over_ms = std::min(first_over_ms, until_ms);
-      ASSERT_LE(stowed.first_over_ms(), first_over_ms) << "a lease would end unseen";
+      ASSERT_LE(stowed.first_over_ms(), std::max(first_over_ms, put_off_ms))
+          << "a lease would end unseen";
       ASSERT_EQ(stowed.first_over_ms() == Stowed::kNoTime, hidden.empty());
+      const auto oldest = stowed.OldestVisible();
+      ASSERT_EQ(oldest.has_value(), !visible.empty());
       const auto next = stowed.NextVisible();
       ASSERT_EQ(next.has_value(), !visible.empty());
       if (!next.has_value()) continue;
-      ASSERT_EQ(next->from().value(), *visible.begin());
+      ASSERT_EQ(oldest->from().value(), *visible.begin());
+      ASSERT_EQ(visible.count(next->from().value()), 1u);
       for (uint64_t s = next->from().value(); s < next->end().value(); ++s)
         ASSERT_EQ(next->Contains(Sequence(s)), visible.count(s) != 0);
     }
