@@ -153,7 +153,7 @@ class SweepOp final : public commit::Operation {
     expired_before_ms_ = turn.wall_ms() - queue.retention_ms_.load(std::memory_order_relaxed);
     absl::Status status;
     // What came back from consumers is older than what nobody has received.
-    if (const auto visible = queue.stowed_.OldestVisible(); visible.has_value()) {
+    if (const auto visible = queue.stowed_.NextVisible(Sequence(0)); visible.has_value()) {
       status = RemoveExpired(turn, visible->from(), visible->end(),
                              [&](Sequence sequence) { return visible->Contains(sequence); });
     }

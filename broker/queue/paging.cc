@@ -119,7 +119,8 @@ class InstallPageOp final : public PageOp {
 void StandardQueue::ReadPage() {
   // What is back from consumers and what is new take turns.
   if (stowed_.visible() > 0 && (!spilled_.load() || pages_.fetch_add(1) % 2 == 0)) {
-    if (const auto visible = stowed_.NextVisible(); visible.has_value())
+    if (const auto visible = stowed_.NextVisible(Sequence(returned_from_.load()));
+        visible.has_value())
       return ReadReturned(*visible);
   }
   // The epoch first: a page of a later state than its epoch is only thrown away needlessly.

@@ -376,7 +376,8 @@ class StandardQueue final : public QueueState,
 
   std::atomic<bool> page_requested_{false};
   std::atomic<uint32_t> pages_{0};
-  Stowed stowed_;  // changed by the committer only
+  std::atomic<uint64_t> returned_from_{0};  // where the next page of returned messages begins
+  Stowed stowed_;                           // changed by the committer only
   std::atomic<bool> may_be_stowed_{false};
   std::atomic<bool> look_requested_{false};
 

@@ -170,28 +170,28 @@ void Stowed::PutOff(const Segment& segment, int64_t until_ms) {
   SetOver(it->first, *it->second, std::min(until_ms, it->second->changed_over_ms));
 }
 
-Stowed::Visible Stowed::VisibleOf(uint64_t number) const {
+std::optional<Stowed::Visible> Stowed::VisibleOf(uint64_t number, uint64_t bit) const {
   Visible visible;
   visible.bits_ = segments_.at(number)->visible;
+  std::fill(visible.bits_.begin(), visible.bits_.begin() + static_cast<ptrdiff_t>(bit / 64), 0);
+  visible.bits_[bit / 64] &= ~uint64_t{0} << bit % 64;
+  if (None(visible.bits_)) return std::nullopt;
   const auto [low, high] = Range(visible.bits_);
   visible.from_ = Sequence((number << kSegmentBits) + low);
   visible.end_ = Sequence((number << kSegmentBits) + high);
   return visible;
 }
 
-std::optional<Stowed::Visible> Stowed::NextVisible() {
+std::optional<Stowed::Visible> Stowed::NextVisible(Sequence from) const {
   MutexLock lock(&mutex_);
   if (with_visible_.empty()) return std::nullopt;
-  auto it = with_visible_.upper_bound(last_visible_);
+  auto it = with_visible_.lower_bound(SegmentOf(from));
+  if (it != with_visible_.end() && *it == SegmentOf(from)) {
+    if (auto visible = VisibleOf(*it, BitOf(from)); visible.has_value()) return visible;
+    ++it;
+  }
   if (it == with_visible_.end()) it = with_visible_.begin();
-  last_visible_ = *it;
-  return VisibleOf(*it);
-}
-
-std::optional<Stowed::Visible> Stowed::OldestVisible() const {
-  MutexLock lock(&mutex_);
-  if (with_visible_.empty()) return std::nullopt;
-  return VisibleOf(*with_visible_.begin());
+  return VisibleOf(*it, 0);
 }
 
 void Stowed::SetOver(uint64_t number, State& state, int64_t first_over_ms) {

@@ -66,7 +66,7 @@ class Stowed {
   // When the first lease is over, wall clock; kNoTime if nothing is hidden.
   int64_t first_over_ms() const { return first_over_ms_.load(std::memory_order_relaxed); }
 
-  // The visible messages of one segment.
+  // Visible messages of one segment.
   class Visible {
    public:
     Sequence from() const { return from_; }
@@ -78,10 +78,8 @@ class Stowed {
     Sequence from_, end_;
     std::array<uint64_t, kSegmentMessages / 64> bits_;
   };
-  // Of one segment after the other, and round again.
-  std::optional<Visible> NextVisible();
-  // Of the oldest segment.
-  std::optional<Visible> OldestVisible() const;
+  // Those at or behind `from`, or else the oldest.
+  std::optional<Visible> NextVisible(Sequence from) const;
   int64_t visible() const { return visible_.load(std::memory_order_acquire); }
 
  private:
@@ -99,7 +97,9 @@ class Stowed {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SetOver(uint64_t number, State& state, int64_t first_over_ms)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Visible VisibleOf(uint64_t number) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Those of the segment from `bit` on; nullopt if there are none.
+  std::optional<Visible> VisibleOf(uint64_t number, uint64_t bit) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Forgets the segment if nothing is left in it, and its place among the others.
   void Tidy(Segments::iterator it) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Place Clear(Segments::iterator it, uint64_t bit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -108,7 +108,6 @@ class Stowed {
   Segments segments_ ABSL_GUARDED_BY(mutex_);
   absl::btree_set<std::pair<int64_t, uint64_t>> by_time_ ABSL_GUARDED_BY(mutex_);
   absl::btree_set<uint64_t> with_visible_ ABSL_GUARDED_BY(mutex_);
-  uint64_t last_visible_ ABSL_GUARDED_BY(mutex_) = 0;  // segment
   // Written under mutex_.
   std::atomic<int64_t> first_over_ms_{kNoTime};
   std::atomic<int64_t> visible_{0};

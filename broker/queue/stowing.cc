@@ -225,9 +225,10 @@ class InstallReturnedOp final : public PageOp {
     const auto returned = static_cast<size_t>(gone - arrivals_.begin());
     queue.Admit(absl::MakeSpan(arrivals_).subspan(0, returned), queue.returned_);
     arrivals_.erase(arrivals_.begin(), gone);
-    // What is visible still should have been on the page. It cannot be waited for.
+    // What is visible still should have been on the page. It is never skipped in silence, and keeps
+    // nobody from the others: the next page begins behind it.
     for (Sequence at = visible_.from(); at < end_; at = Sequence(at.value() + 1)) {
-      if (!visible_.Contains(at) || !queue.stowed_.TakeVisible(at)) continue;
+      if (!visible_.Contains(at) || queue.stowed_.Find(at) != Stowed::Place::kVisible) continue;
       SetDamage(storage::CorruptMessage(queue.id_, at, "it was received, and is not there"));
     }
   }
@@ -243,8 +244,10 @@ void StandardQueue::ReadReturned(const Stowed::Visible& visible) {
   limits.max_bytes = kPageBytes;
   limits.end = visible.end();
   limits.hidden_after_ms = engine_->SteadyWallMs(engine_->MonoNs());
-  engine_->log->Submit(new InstallReturnedOp(shared_from_this(), visible,
-                                             engine_->store->Scan(id_, visible.from(), limits)));
+  const absl::StatusOr<storage::Page> page = engine_->store->Scan(id_, visible.from(), limits);
+  // All in turn: else those in front, received and back again, would hold up the others for ever.
+  if (page.ok()) returned_from_.store((page->end ? visible.end() : page->next).value());
+  engine_->log->Submit(new InstallReturnedOp(shared_from_this(), visible, page));
 }
 
 // ---- Alarms ----

@@ -136,13 +136,14 @@ TEST(StowedTest, BehavesAsTheModel) {
       ASSERT_LE(stowed.first_over_ms(), std::max(first_over_ms, put_off_ms))
           << "a lease would end unseen";
       ASSERT_EQ(stowed.first_over_ms() == Stowed::kNoTime, hidden.empty());
-      const auto oldest = stowed.OldestVisible();
+      const auto oldest = stowed.NextVisible(Sequence(0));
       ASSERT_EQ(oldest.has_value(), !visible.empty());
-      const auto next = stowed.NextVisible();
+      const auto next = stowed.NextVisible(Sequence(sequence));
       ASSERT_EQ(next.has_value(), !visible.empty());
       if (!next.has_value()) continue;
       ASSERT_EQ(oldest->from().value(), *visible.begin());
-      ASSERT_EQ(visible.count(next->from().value()), 1u);
+      const auto behind = visible.lower_bound(sequence);
+      ASSERT_EQ(next->from().value(), behind == visible.end() ? *visible.begin() : *behind);
       for (uint64_t s = next->from().value(); s < next->end().value(); ++s)
         ASSERT_EQ(next->Contains(Sequence(s)), visible.count(s) != 0);
     }
