@@ -76,27 +76,29 @@ absl::Status ReclaimRange(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
 }
 
 absl::Status ReclaimRemoved(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
-                            std::atomic<uint64_t>* removed_rows, std::atomic<bool>* canceled) {
+                            std::atomic<uint64_t>* removed_rows, uint64_t free_bytes,
+                            std::atomic<bool>* canceled) {
   using Properties = rocksdb::DB::Properties;
   constexpr uint64_t kWorthIt = 64 << 20;
-  // Half of the files from the oldest on: the newer ones are about to be consumed, or will be old.
-  constexpr double kOldHalf = 0.5;
+  const auto tables = [&] { return Property(db, family, Properties::kLiveSstFilesSize); };
+  const auto blobs = [&] { return Property(db, family, Properties::kLiveBlobFileSize); };
+  const auto garbage = [&] { return Property(db, family, Properties::kLiveBlobFileGarbageSize); };
 
   const uint64_t removed = removed_rows->load(std::memory_order_relaxed);
-  const auto blobs = [&] { return Property(db, family, Properties::kLiveBlobFileSize); };
   // The estimate counts what lives once, and what is removed but not merged yet twice.
-  if (removed * 3 <= Property(db, family, Properties::kEstimateNumKeys) ||
-      Property(db, family, Properties::kLiveSstFilesSize) + blobs() < kWorthIt)
+  const bool many = removed > Property(db, family, Properties::kEstimateNumKeys) / 3;
+  if (many && tables() + blobs() >= kWorthIt && free_bytes > kWorthIt + tables()) {
+    removed_rows->fetch_sub(removed, std::memory_order_relaxed);
+    if (absl::Status status = Compact(db, family, {}, nullptr, nullptr, canceled); !status.ok())
+      return status;
+  }
+  if (garbage() < kWorthIt || garbage() < blobs() / 2 ||
+      free_bytes <= kWorthIt + tables() + blobs() - garbage())
     return absl::OkStatus();
-  removed_rows->fetch_sub(removed, std::memory_order_relaxed);
-  if (absl::Status status = Compact(db, family, {}, nullptr, nullptr, canceled); !status.ok())
-    return status;
-  const uint64_t garbage = Property(db, family, Properties::kLiveBlobFileGarbageSize);
-  if (garbage < kWorthIt || garbage < blobs() / 2) return absl::OkStatus();
   rocksdb::CompactRangeOptions collect;
   collect.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
   collect.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kForce;
-  collect.blob_garbage_collection_age_cutoff = kOldHalf;
+  collect.blob_garbage_collection_age_cutoff = 1.0;
   return Compact(db, family, collect, nullptr, nullptr, canceled);
 }
 

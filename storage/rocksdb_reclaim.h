@@ -22,12 +22,14 @@ absl::Status ReclaimRange(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
                           const KeyRange& range, std::atomic<bool>* canceled);
 
 // What messages leave behind that were removed one by one: `*removed_rows` of them since the last
-// time this did something, which it then takes off. Merges deletions with what they delete when
-// they outnumber what lives; that finds the garbage of blob files, and files that are all garbage
-// go. Files of which old messages keep a little alive are copied when half of all is garbage. So
-// what is copied is less than what was removed. Threads, time and errors as above.
+// time this merged deletions with what they delete, which it then takes off. It merges when they
+// outnumber what lives; that finds the garbage of blob files, and files that are all garbage go.
+// When half of all blobs is garbage, the living ones are copied. So what is copied is less than
+// what was removed. Nothing is written for which `free_bytes` would not do: space for receiving and
+// deleting goes first. Threads, time and errors as above.
 absl::Status ReclaimRemoved(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* family,
-                            std::atomic<uint64_t>* removed_rows, std::atomic<bool>* canceled);
+                            std::atomic<uint64_t>* removed_rows, uint64_t free_bytes,
+                            std::atomic<bool>* canceled);
 
 }  // namespace barista::storage
 

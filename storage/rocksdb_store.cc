@@ -128,10 +128,11 @@ class RocksDbStore : public Store {
   uint32_t boot_ = 0;
   Recovery recovery_;
 
-  // Of the families with bodies: rows removed one by one since space was last reclaimed.
+  // Of the families with bodies: rows removed one by one since space was last reclaimed. What
+  // earlier boots removed nobody has counted: it may be much.
   struct Removed {
     Family family;
-    std::atomic<uint64_t> rows{0};
+    std::atomic<uint64_t> rows{uint64_t{1} << 60};
   };
   std::array<Removed, 2> removed_rows_{Removed{Family::kMessages}, Removed{Family::kDelayed}};
   std::atomic<bool> reclaim_stopped_{false};
@@ -413,7 +414,9 @@ void RocksDbStore::Reclaim() {
     if (!may_go_on(ReclaimRange(db_, messages, range, &reclaim_stopped_))) return;
   }
   for (Removed& removed : removed_rows_) {
-    if (!may_go_on(ReclaimRemoved(db_, Handle(removed.family), &removed.rows, &reclaim_stopped_)))
+    const uint64_t free_bytes = static_cast<uint64_t>(std::max<int64_t>(FreeSpace(), 0));
+    if (!may_go_on(ReclaimRemoved(db_, Handle(removed.family), &removed.rows, free_bytes,
+                                  &reclaim_stopped_)))
       return;
   }
 }

@@ -22,7 +22,7 @@ namespace barista::internal {
 
 // The messages of one durable queue that were received and have left memory: which they are, not
 // when each is visible again. That stands in their leases in the store; here a segment of 1,024
-// sequences knows the earliest of them. A quarter of a byte a message.
+// sequences knows the earliest of them. Less than half a byte a message.
 //
 //   Hide --> hidden --Settle, when a look at the leases says so--> visible --TakeVisible--> memory
 //

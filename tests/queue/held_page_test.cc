@@ -180,12 +180,17 @@ class HeldPageTest : public ::testing::TestWithParam<Kind> {
   Queue queue_;
   std::vector<ReceiptHandle> handles_;
 };
-INSTANTIATE_TEST_SUITE_P(Kinds, HeldPageTest,
-                         ::testing::Values(Kind{"memory_manual", false, true},
-                                           Kind{"memory_threads", false, false},
-                                           Kind{"rocksdb_manual", true, true},
-                                           Kind{"rocksdb_threads", true, false}),
-                         [](const auto& info) { return std::string(info.param.name); });
+// Where turns and sweeps are ours to time; where a pager runs beside the committer.
+class HeldPageManualTest : public HeldPageTest {};
+class HeldPageThreadsTest : public HeldPageTest {};
+
+constexpr Kind kManual[] = {{"memory_manual", false, true}, {"rocksdb_manual", true, true}};
+constexpr Kind kThreads[] = {{"memory_threads", false, false}, {"rocksdb_threads", true, false}};
+std::string NameOf(const ::testing::TestParamInfo<Kind>& info) { return info.param.name; }
+INSTANTIATE_TEST_SUITE_P(Manual, HeldPageTest, ::testing::ValuesIn(kManual), NameOf);
+INSTANTIATE_TEST_SUITE_P(Threads, HeldPageTest, ::testing::ValuesIn(kThreads), NameOf);
+INSTANTIATE_TEST_SUITE_P(Manual, HeldPageManualTest, ::testing::ValuesIn(kManual), NameOf);
+INSTANTIATE_TEST_SUITE_P(Threads, HeldPageThreadsTest, ::testing::ValuesIn(kThreads), NameOf);
 
 TEST_P(HeldPageTest, NothingPurgedIsDeliveredAndWhatIsSentAfterItIs) {
   const auto got = ReceiveWhile([&] {
@@ -298,8 +303,7 @@ TEST_P(HeldPageTest, MessagesShownByOldHandlesComeAtOnce) {
 }
 
 // The page is in the intake already, in front of what overtakes it: one turn takes both.
-TEST_P(HeldPageTest, PageInOneTurnWithWhatOvertakesItIsReadAgain) {
-  if (!GetParam().manual) GTEST_SKIP() << "the turns are not ours to time";
+TEST_P(HeldPageManualTest, PageInOneTurnWithWhatOvertakesItIsReadAgain) {
   ASSERT_OK(pages_.broker().CreateQueue("other")->Send({.body = "m"}));
   const std::vector<std::function<void()>> changes = {
       [this] {
@@ -331,8 +335,7 @@ TEST_P(HeldPageTest, PageInOneTurnWithWhatOvertakesItIsReadAgain) {
 }
 
 // Between the turn's first look at a message on disk and the write of what is to happen to it.
-TEST_P(HeldPageTest, PageReadWhileAMessageIsBeingHiddenDoesNotShowIt) {
-  if (GetParam().manual) GTEST_SKIP() << "takes a pager beside the committer";
+TEST_P(HeldPageThreadsTest, PageReadWhileAMessageIsBeingHiddenDoesNotShowIt) {
   std::atomic<bool> writing{false};
   pages_.store().on_write = [&](const storage::Batch& batch) {
     for (const auto& operation : batch.operations()) {
@@ -357,8 +360,7 @@ TEST_P(HeldPageTest, PageReadWhileAMessageIsBeingHiddenDoesNotShowIt) {
   EXPECT_EQ(queue_.Describe()->in_flight, 1);
 }
 
-TEST_P(HeldPageTest, MessagesThatExpireMeanwhileExpireOnce) {
-  if (!GetParam().manual) GTEST_SKIP() << "the sweep is not ours to time";
+TEST_P(HeldPageManualTest, MessagesThatExpireMeanwhileExpireOnce) {
   const auto got = ReceiveWhile([&] {
     pages_.clock().Advance(absl::Hours(24 * 4));
     for (int i = 0; i < 10; ++i) {
