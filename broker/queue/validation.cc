@@ -56,13 +56,26 @@ bool None(const Bytes& found) {
   return (halves[0] | halves[1]) == 0;
 }
 
+// Whether all of `blocks` consist of printable ASCII characters.
+bool AllPrintable(const char* block, size_t blocks) {
+  constexpr size_t kStep = sizeof(Bytes);
+  static_assert(kBlockBytes == 4 * kStep);
+  Bytes unprintable{};
+  // Bytes beyond ASCII are negative.
+  for (const char* const end = block + blocks * kBlockBytes; block < end; block += kBlockBytes) {
+    unprintable |= LoadBytes(block) < 0x20;
+    unprintable |= LoadBytes(block + kStep) < 0x20;
+    unprintable |= LoadBytes(block + 2 * kStep) < 0x20;
+    unprintable |= LoadBytes(block + 3 * kStep) < 0x20;
+  }
+  return None(unprintable);
+}
+
 // Whether all bytes of the block are allowed ASCII characters; most often they are all printable.
 bool AllAscii(const char* block) {
+  if (AllPrintable(block, 1)) return true;
   const char* const end = block + kBlockBytes;
-  Bytes unprintable{}, forbidden{};
-  // Bytes beyond ASCII are negative.
-  for (const char* at = block; at < end; at += sizeof(Bytes)) unprintable |= LoadBytes(at) < 0x20;
-  if (None(unprintable)) return true;
+  Bytes forbidden{};
   for (const char* at = block; at < end; at += sizeof(Bytes)) {
     const Bytes some = LoadBytes(at);
     forbidden |= (some < 0x20) & (some != '\t') & (some != '\n') & (some != '\r');
@@ -224,7 +237,13 @@ absl::Status InvalidParameter(absl::string_view field, absl::string_view value,
 }
 
 std::optional<size_t> FirstForbiddenCharacter(absl::string_view text) {
+  constexpr size_t kManyBlocks = 4;
   for (size_t i = 0; i < text.size();) {
+    if (i + kManyBlocks * kBlockBytes <= text.size() &&
+        AllPrintable(text.data() + i, kManyBlocks)) {
+      i += kManyBlocks * kBlockBytes;
+      continue;
+    }
     if (i + kBlockBytes <= text.size() && AllAscii(text.data() + i)) {
       i += kBlockBytes;
       continue;
