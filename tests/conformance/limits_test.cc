@@ -148,6 +148,14 @@ TEST_P(LimitsTest, BodyCharacters) {
     EXPECT_TRUE(FailsWith(result, "InvalidMessageContents", "MessageBody"));
     EXPECT_EQ(GetErrorInfo(result.status()).value, "offset " + std::to_string(bad.offset));
   }
+  // At any place of a body that is looked at in blocks.
+  for (size_t at = 0; at < 700; ++at) {
+    std::string body(700, 'b');
+    body[at] = at % 2 == 0 ? '\x01' : '\xff';
+    const absl::StatusOr<SendResult> result = queue.Send({.body = body});
+    EXPECT_TRUE(FailsWith(result, "InvalidMessageContents", "MessageBody"));
+    EXPECT_EQ(GetErrorInfo(result.status()).value, "offset " + std::to_string(at));
+  }
   EXPECT_EQ(queue.Describe()->visible, 8);
 }
 

@@ -307,7 +307,8 @@ TEST_F(StowingTest, RandomCalls) {
       ASSERT_EQ(alive.count(number), 1u) << number << " was deleted";
       Message& known = alive[number];
       ASSERT_LE(known.visible_at, clock_.Now()) << number << " is hidden";
-      // A receive that ended before its lease was due to be written is not counted across a restart.
+      // A receive that ended before its lease was due to be written is not counted across a
+      // restart.
       if (known.reopened && message.receive_count < known.receives + 1)
         known.receives = message.receive_count - 1;
       known.reopened = false;

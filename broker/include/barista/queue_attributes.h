@@ -59,8 +59,8 @@ struct QueueAttributes {
   std::optional<Durability> durability = std::nullopt;
   // BodyCharset `text` or `binary`; default text.
   std::optional<BodyCharset> body_charset = std::nullopt;
-  // MaximumInFlightMessages [1, 1000000000], default 120000: received and not yet deleted or visible
-  // again.
+  // MaximumInFlightMessages [1, 1000000000], default 120000: received and not yet deleted or
+  // visible again.
   std::optional<int64_t> maximum_in_flight = std::nullopt;
 };
 
