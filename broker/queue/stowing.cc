@@ -98,11 +98,11 @@ void StandardQueue::Stow(absl::Span<const InFlightOrder::Leased> messages) {
   Freeing freeing(this, messages.size());
   for (const InFlightOrder::Leased& leased : messages) {
     Slot& slot = engine_->slab.At(leased.id);
-    const Sequence sequence(slot.sequence.load(std::memory_order_relaxed));
     // (Only while it is leased like that is the rest of the slot ours to read.)
     if (!IsLeasedAs(leased) || slot.acked ||
         !core::Stow(slot, leased.id, leased.receives, leased.visible_at_ns))
       continue;
+    const Sequence sequence(slot.sequence.load(std::memory_order_relaxed));
     if (slot.by_sequence) by_sequence_.erase(sequence.value());
     stowed_.Hide(sequence, LeaseMs(leased.visible_at_ns));
     freeing.Add(leased.id, State::kDeleting);  // It is in flight, as it was.
