@@ -398,7 +398,7 @@ TEST_P(HeldPageTest, MessagesSentMeanwhileFollowOnce) {
   };
   // (The last look is for what was sent during the first two.)
   while (Left(queue_) > 0 || (under_way > 0 && !pages_.HoldNoPage()) || Left(queue_) > 0) {
-    if (rounds < 4 && under_way == 0) {
+    if (under_way == 0 && rounds < 4) {  // (In this order: nobody counts on then.)
       ++under_way;
       pages_.HoldNextPage(send);
     }
