@@ -34,9 +34,12 @@ class LeaseWrites {
 // Brings a page that was read beside the committer into memory; derived classes say what of it.
 class PageOp : public commit::Operation {
  public:
-  // `status`: of reading the page.
-  PageOp(std::shared_ptr<StandardQueue> queue, absl::Status status)
-      : Operation(queue->durability(), 0), queue_(std::move(queue)), status_(std::move(status)) {}
+  // `status`: of reading the page. `last`: no other page was read for the same request.
+  PageOp(std::shared_ptr<StandardQueue> queue, absl::Status status, bool last = true)
+      : Operation(queue->durability(), 0),
+        queue_(std::move(queue)),
+        status_(std::move(status)),
+        last_(last) {}
   ~PageOp() override {
     for (StandardQueue::Arrival& arrival : arrivals_) arrival.payload->Unref();
   }
@@ -54,6 +57,7 @@ class PageOp : public commit::Operation {
  private:
   const std::shared_ptr<StandardQueue> queue_;
   const absl::Status status_;
+  const bool last_;
   absl::Status damage_;
 };
 
