@@ -14,7 +14,7 @@ using storage::Batch;
 
 namespace {
 
-constexpr size_t kPageMessages = 4096;
+constexpr size_t kPageMessages = 2048;
 // What a page that reached the end may still read inside the turn, to become RESIDENT while senders
 // go on.
 constexpr size_t kCatchUpMessages = 1024;
