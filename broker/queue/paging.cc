@@ -14,7 +14,7 @@ using storage::Batch;
 
 namespace {
 
-constexpr size_t kPageMessages = 2048;
+constexpr size_t kPageMessages = 4096;
 // What a page that reached the end may still read inside the turn, to become RESIDENT while senders
 // go on.
 constexpr size_t kCatchUpMessages = 1024;
@@ -156,8 +156,9 @@ bool StandardQueue::ReadTwoPages(Sequence from, uint64_t epoch, storage::ScanLim
     page->end = false;
     return page;
   };
+  // (Deferred where there is no thread to be had.)
   std::future<absl::StatusOr<storage::Page>> second =
-      std::async(std::launch::async, [&] { return read(middle, end); });
+      std::async(std::launch::async | std::launch::deferred, [&] { return read(middle, end); });
   absl::StatusOr<storage::Page> first = read(from, middle);
   absl::StatusOr<storage::Page> behind = second.get();
   // Else they do not join, or a scan that looks for the next message is faster.

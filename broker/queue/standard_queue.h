@@ -58,7 +58,7 @@ class StandardQueue final : public QueueState,
   // Limits of the window: READY messages in memory.
   static constexpr int64_t kWindowMessages = 64 << 10;
   static constexpr int64_t kWindowBytes = 64 << 20;
-  static constexpr size_t kPageBytes = 4 << 20;
+  static constexpr size_t kPageBytes = 8 << 20;
 
   // `definition` as decoded or newly made, every attribute set. A queue with messages in the store
   // starts SPILLED at its low watermark.
@@ -378,7 +378,7 @@ class StandardQueue final : public QueueState,
 
   std::atomic<bool> page_requested_{false};
   std::atomic<uint32_t> pages_{0};
-  bool two_pages_ = false;                  // pager only: the last page was dense
+  std::atomic<bool> two_pages_{false};      // the last page was dense: a hint
   std::atomic<uint64_t> returned_from_{0};  // where the next page of returned messages begins
   Stowed stowed_;                           // changed by the committer only
   std::atomic<bool> may_be_stowed_{false};

@@ -127,8 +127,8 @@ struct Kind {
 
 class HeldPageTest : public ::testing::TestWithParam<Kind> {
  protected:
-  // More than a page.
-  static constexpr int kMessages = 3000;
+  // More than a page, and than the two that may be read side by side behind it.
+  static constexpr int kMessages = 14'000;
 
   // A queue of kMessages on disk only, received once in an earlier boot.
   void SetUp() override {
@@ -221,7 +221,7 @@ TEST_P(HeldPageTest, PurgeAtTheSecondPageTakesTheFirstToo) {
 }
 
 TEST_P(HeldPageTest, MessagesDeletedByOldHandlesStayDeletedAndTheOthersComeOnce) {
-  const std::set<int> deleted = {0, 1, 63, 64, 2047, 2048, kMessages - 1};
+  const std::set<int> deleted = {0, 1, 63, 64, 4095, 4096, 8191, 8192, kMessages - 1};
   const auto got = ReceiveWhile([&] {
     for (int number : deleted) ASSERT_OK(queue_.Delete(handle(number)));
     EXPECT_EQ(Left(queue_), kMessages - static_cast<int>(deleted.size()));
@@ -256,7 +256,7 @@ TEST_P(HeldPageTest, QueueCreatedAgainUnderTheNameHoldsNothingOfTheOldOne) {
 }
 
 TEST_P(HeldPageTest, MessagesHiddenByOldHandlesComeWhenTheirTimeoutEnds) {
-  const std::set<int> hidden = {0, 63, 64, 2047, 2048, kMessages - 1};
+  const std::set<int> hidden = {0, 63, 64, 4095, 4096, 8191, 8192, kMessages - 1};
   const auto got = ReceiveWhile([&] {
     for (int number : hidden)
       ASSERT_OK(queue_.ChangeMessageVisibility(handle(number), absl::Hours(1)));
@@ -280,7 +280,7 @@ TEST_P(HeldPageTest, MessagesHiddenByOldHandlesComeWhenTheirTimeoutEnds) {
 }
 
 TEST_P(HeldPageTest, MessagesShownByOldHandlesComeAtOnce) {
-  const std::set<int> shown = {0, 63, 2047, 2048, kMessages - 1};
+  const std::set<int> shown = {0, 63, 4095, 4096, 8191, 8192, kMessages - 1};
   for (int i = 0; i < kMessages; ++i)
     ASSERT_OK(queue_.ChangeMessageVisibility(handle(i), absl::Hours(12)));
   Reopen();
