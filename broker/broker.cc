@@ -81,9 +81,11 @@ class BrokerImpl final : public Broker {
       return registry_.Redefine(queue, attributes, tags, untag);
     };
     // The storage takes half of the memory limit, the windows a quarter, what is in flight an
-    // eighth; the rest is for what is on its way.
+    // eighth; the rest is for what is on its way, two pages among it.
     engine_.window_limit_bytes = options.memory_limit_bytes / 4;
     engine_.in_flight_limit_bytes = options.memory_limit_bytes / 8;
+    engine_.page_bytes =
+        static_cast<size_t>(std::min(options.memory_limit_bytes / 64, int64_t{8} << 20));
     engine_.memory_queue_limit_bytes = options.data_dir.empty() ? options.memory_limit_bytes / 4 * 3
                                                                 : options.memory_limit_bytes / 4;
     absl::BitGen random;

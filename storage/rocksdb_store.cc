@@ -105,6 +105,10 @@ class RocksDbStore : public Store {
     BatchTranslator::Options result;
     result.max_run_messages = std::clamp(options.max_record_messages, 1, kMaxRunMessages);
     result.max_run_bytes = options.max_record_bytes;
+    // A twentieth of the memory limit, up to the default one.
+    const auto limit = static_cast<size_t>(std::max<int64_t>(options.memory_limit_bytes, 1 << 20));
+    result.max_table_entries = std::min(result.max_table_entries, limit / 8192);
+    result.max_table_leases = std::min(result.max_table_leases, limit / 1024);
     return result;
   }
 

@@ -65,6 +65,8 @@ struct Engine {
   // are stowed. Committer only.
   InFlightOrder in_flight_order;
   int64_t in_flight_limit_bytes = 0;
+  // What a page read from the store may hold.
+  size_t page_bytes = 0;
   // Whether messages in flight take more than they may. An estimate, from any thread.
   bool InFlightExcess() const {
     return resident_bytes.load(std::memory_order_relaxed) -

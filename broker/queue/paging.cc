@@ -129,7 +129,7 @@ void StandardQueue::ReadPage() {
   const Sequence from(cursor_shown_.load());
   storage::ScanLimits limits;
   limits.max_messages = kPageMessages;
-  limits.max_bytes = kPageBytes;
+  limits.max_bytes = engine_->page_bytes;
   // Not beyond what is published: a message that is stored but not yet acknowledged must not be
   // seen (I1).
   limits.end = Sequence(published_shown_.load());

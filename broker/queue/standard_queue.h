@@ -58,7 +58,6 @@ class StandardQueue final : public QueueState,
   // Limits of the window: READY messages in memory.
   static constexpr int64_t kWindowMessages = 64 << 10;
   static constexpr int64_t kWindowBytes = 64 << 20;
-  static constexpr size_t kPageBytes = 8 << 20;
 
   // `definition` as decoded or newly made, every attribute set. A queue with messages in the store
   // starts SPILLED at its low watermark.

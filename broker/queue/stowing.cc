@@ -241,7 +241,7 @@ class InstallReturnedOp final : public PageOp {
 void StandardQueue::ReadReturned(const Stowed::Visible& visible) {
   storage::ScanLimits limits;
   limits.max_messages = Stowed::kSegmentMessages;
-  limits.max_bytes = kPageBytes;
+  limits.max_bytes = engine_->page_bytes;
   limits.end = visible.end();
   limits.hidden_after_ms = engine_->SteadyWallMs(engine_->MonoNs());
   const absl::StatusOr<storage::Page> page = engine_->store->Scan(id_, visible.from(), limits);
