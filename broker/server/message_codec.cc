@@ -85,6 +85,11 @@ absl::StatusOr<OutgoingMessage> DecodeEntry(const v1::SendMessageEntry& entry) {
   return message;
 }
 
+void EncodeSendResult(const SendResult& result, v1::SendMessageResult* out) {
+  out->set_message_id(result.message_id.ToString());
+  if (result.sequence_number) out->set_sequence_number(*result.sequence_number);
+}
+
 void EncodeMessage(const StoredMessage& message, v1::Message* out) {
   out->set_message_id(message.message_id.ToString());
   out->set_body(message.body.data(), message.body.size());

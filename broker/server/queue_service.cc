@@ -1,6 +1,7 @@
 #include "broker/server/queue_service.h"
 
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -8,8 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
 #include "broker/server/batch_reply.h"
+#include "broker/server/consume_stream.h"
 #include "broker/server/grpc_status.h"
 #include "broker/server/message_codec.h"
+#include "broker/server/send_stream.h"
 #include "broker/server/text.h"
 
 namespace barista::server {
@@ -34,8 +37,8 @@ grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
 
 }  // namespace
 
-QueueService::QueueService(Broker* broker, Executor* executor, ParkedReceives* parked)
-    : broker_(broker), executor_(executor), parked_(parked) {}
+QueueService::QueueService(Broker* broker, Executor* executor, DrainList* drains)
+    : broker_(broker), executor_(executor), drains_(drains) {}
 
 QueueService::Reactor* QueueService::Submit(Context* context,
                                             absl::AnyInvocable<absl::Status()> work) {
@@ -187,7 +190,7 @@ QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
                                                     v1::ReceiveMessageResponse* response) {
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return FinishNow(context, queue.status());
-  auto* call = new ReceiveCall(context, request, response, parked_);  // deletes itself
+  auto* call = new ReceiveCall(context, request, response, drains_);  // deletes itself
   call->Start(*std::move(queue));
   return call;
 }
@@ -285,6 +288,18 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
     }
     return absl::OkStatus();
   });
+}
+
+// ---- Streams ----
+
+grpc::ServerBidiReactor<v1::SendStreamRequest, v1::SendStreamResponse>* QueueService::SendStream(
+    Context*) {
+  return server::SendStream::Begin(std::make_shared<server::SendStream>(broker_, drains_));
+}
+
+grpc::ServerBidiReactor<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>*
+QueueService::ConsumeStream(Context*) {
+  return server::ConsumeStream::Begin(std::make_shared<server::ConsumeStream>(broker_, drains_));
 }
 
 }  // namespace barista::server

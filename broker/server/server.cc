@@ -107,7 +107,7 @@ class ServerImpl final : public Server {
     if (grpc_ != nullptr && grpc_->GetHealthCheckService() != nullptr) {
       grpc_->GetHealthCheckService()->SetServingStatus(false);
     }
-    parked_.EndAll();
+    drains_.DrainAll();
   }
 
   absl::Status Shutdown() override {
@@ -146,7 +146,7 @@ class ServerImpl final : public Server {
       absl::Status free = CheckUnixPathFree(address.unix_path);
       if (!free.ok()) return free;
     }
-    service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &parked_);
+    service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &drains_);
     service_->set_url_prefix(
         absl::StrCat("http://", http_address_, "/", options_.broker.account, "/"));
 
@@ -180,7 +180,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<ManualClock> clock_;
   std::unique_ptr<Broker> broker_;
   Executor executor_;
-  ParkedReceives parked_;
+  DrainList drains_;
   // Who drains stores it, once; /readyz loads it. It publishes nothing else, so relaxed is enough:
   // late by a request at worst.
   std::atomic<bool> draining_ = false;
