@@ -137,14 +137,6 @@ class ConsumeStreamTest : public ServerTest {
       ASSERT_TRUE(Send("orders", entries).ok());
     }
   }
-  // Of a client whose flow control lets 64 KiB through and no more, if nobody reads.
-  std::unique_ptr<v1::QueueService::Stub> StubOfFixedWindows() {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    return v1::QueueService::NewStub(grpc::CreateCustomChannel(
-        server_->grpc_address(), grpc::InsecureChannelCredentials(), arguments));
-  }
   int Visible() { return std::stoi(Attribute("orders", "ApproximateNumberOfMessages")); }
   int InFlight() { return std::stoi(Attribute("orders", "ApproximateNumberOfMessagesNotVisible")); }
 };

@@ -189,7 +189,8 @@ TEST_F(SendStreamTest, FirstRequestMustNameAQueue) {
 
 TEST_F(SendStreamTest, ClientThatReadsNothingIsHeldUp) {
   constexpr uint64_t kRequests = 100, kEntries = 1000;
-  Sender sender(stub_.get());
+  const auto stub = StubOfFixedWindows();
+  Sender sender(stub.get());
   std::atomic<uint64_t> written{0};
   std::thread writer([&] {
     while (written < kRequests && sender.Send("orders", std::vector<std::string>(kEntries, "m"),
