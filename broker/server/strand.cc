@@ -14,9 +14,15 @@ void Strand::Post(Event event) {
     lock.unlock();
     for (Event& next : batch_) next();
     batch_.clear();
+    turn_();
     lock.lock();
   }
   running_ = false;
+}
+
+bool Strand::HasWaiting() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return !waiting_.empty();
 }
 
 }  // namespace barista::server

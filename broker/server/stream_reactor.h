@@ -14,8 +14,8 @@
 namespace barista::server {
 
 // A bidirectional stream as a state machine without locks: everything that happens to it, also on
-// the engine's threads, is an event on its strand, and after each event the stream says what comes
-// next. At most one read and one write are under way, and no thread waits for either.
+// the engine's threads, is an event on its strand, and after the events that have come the stream
+// says what is next. At most one read and one write are under way, and no thread waits for either.
 //
 // `Stream` derives from StreamReactor<Stream, Request, Response> and has, for the strand only:
 //
@@ -23,7 +23,7 @@ namespace barista::server {
 //   void OnWritten(bool ok)           the response has left, or never will (then also: gone())
 //   bool WantsRequest() const         back-pressure: whether another one may come
 //   bool FillResponse(Response*)      what there is to tell into an empty response; false: nothing
-//   void OnTurn()                     after each event: starts what can be started
+//   void OnTurn()                     after events: starts what can be started
 //   std::optional<grpc::Status> End() after that: set if the stream is to end with it
 //
 // It owns itself: Begin() in the handler, gone some time after OnDone, when nobody posts to it any
@@ -47,17 +47,14 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
   }
 
  protected:
-  explicit StreamReactor(DrainList* drains) : drains_(drains) {}
+  explicit StreamReactor(DrainList* drains) : drains_(drains), strand_([this] { Turn(); }) {}
 
   // Runs `event(stream)` on the strand. From any thread, also within an event.
   template <typename Event>
   void Post(Event event) {
     std::shared_ptr<Stream> self = this->shared_from_this();
     Strand& strand = strand_;
-    strand.Post([self, event = std::move(event)]() mutable {
-      event(*self);
-      self->Turn();
-    });
+    strand.Post([self, event = std::move(event)]() mutable { event(*self); });
   }
 
   // The rest is the strand's.
@@ -101,7 +98,8 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
   void Turn() {
     Stream& stream = static_cast<Stream&>(*this);
     stream.OnTurn();
-    if (ended_) return;
+    // (What was started may have been answered at once: first hear what, then tell all in one.)
+    if (ended_ || strand_.HasWaiting()) return;
     if (!writing_ && !gone_) {
       response_.Clear();
       if (stream.FillResponse(&response_)) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -9,7 +10,7 @@ namespace barista::server {
 namespace {
 
 TEST(StrandTest, RunsWhatAnEventPostsAfterIt) {
-  Strand strand;
+  Strand strand([] {});
   std::vector<int> order;
   strand.Post([&] {
     strand.Post([&] { order.push_back(2); });
@@ -18,9 +19,31 @@ TEST(StrandTest, RunsWhatAnEventPostsAfterIt) {
   EXPECT_EQ(order, (std::vector<int>{1, 2}));
 }
 
+TEST(StrandTest, ATurnFollowsTheEventsThatHaveCome) {
+  std::vector<char> order;
+  Strand* self = nullptr;
+  Strand strand([&] {
+    order.push_back('t');
+    if (order.size() == 4) {
+      self->Post([&] { order.push_back('c'); });
+      EXPECT_TRUE(self->HasWaiting());
+    }
+  });
+  self = &strand;
+  strand.Post([&] {
+    strand.Post([&] { order.push_back('b'); });
+    strand.Post([&] { order.push_back('b'); });
+    order.push_back('a');
+  });
+  EXPECT_EQ(std::string(order.begin(), order.end()), "atbbt");
+  order.assign(3, '-');
+  strand.Post([] {});
+  EXPECT_EQ(std::string(order.begin(), order.end()), "---tct");
+}
+
 TEST(StrandTest, RunsOneAfterTheOtherInTheOrderOfEachThread) {
   constexpr int kThreads = 4, kEvents = 20'000;
-  Strand strand;
+  Strand strand([] {});
   std::vector<int> next(kThreads, 0);  // the strand's, without a lock
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
