@@ -199,10 +199,10 @@ bool StandardQueue::MakeReadyIfDue(MsgId id, int64_t now_ns) {
   return NoteReady(id, bytes, core::MakeReadyIfDue(slot, id, now_ns));
 }
 
-bool StandardQueue::Release(MsgId id) {
+bool StandardQueue::Release(MsgId id, uint32_t receives) {
   Slot& slot = engine_->slab.At(id);
   const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
-  return NoteReady(id, bytes, core::Release(slot, id));
+  return NoteReady(id, bytes, core::Release(slot, id, receives));
 }
 
 bool StandardQueue::NoteReady(MsgId id, int64_t bytes, const std::optional<core::MadeReady>& made) {

@@ -201,7 +201,7 @@ class StandardQueue final : public QueueState,
   // gone at any time.)
   bool MakeReadyIfDue(core::MsgId id, int64_t now_ns);
   // INFLIGHT -> READY and into a lane, whatever the deadline.
-  bool Release(core::MsgId id);
+  bool Release(core::MsgId id, uint32_t receives = 0);
   bool NoteReady(core::MsgId id, int64_t bytes, const std::optional<core::MadeReady>& made);
   bool TryFree(core::MsgId id, Freeing* freeing);
   // Calls visit(id) for every slot of this queue. O(slots of the broker).
@@ -294,7 +294,9 @@ class StandardQueue final : public QueueState,
   void Restore(core::MsgId id);
   // Removes messages that are DELETING because their retention is over.
   void Expire(absl::Span<const core::MsgId> ids);
-  absl::Status ChangeVisibility(core::MsgId id, int64_t timeout_ns, int64_t now_ns);
+  // `receives` not 0: only if that is the last receive still.
+  absl::Status ChangeVisibility(core::MsgId id, uint32_t receives, int64_t timeout_ns,
+                                int64_t now_ns);
   void WakeIfLimited() {
     if (limited_.load() && limited_.exchange(false)) WakeReceives();
   }

@@ -294,12 +294,14 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
 
 grpc::ServerBidiReactor<v1::SendStreamRequest, v1::SendStreamResponse>* QueueService::SendStream(
     Context*) {
-  return server::SendStream::Begin(std::make_shared<server::SendStream>(broker_, drains_));
+  return server::SendStream::Begin(std::make_shared<server::SendStream>(
+      broker_, server::SendStream::Server{drains_, executor_}));
 }
 
 grpc::ServerBidiReactor<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>*
 QueueService::ConsumeStream(Context*) {
-  return server::ConsumeStream::Begin(std::make_shared<server::ConsumeStream>(broker_, drains_));
+  return server::ConsumeStream::Begin(std::make_shared<server::ConsumeStream>(
+      broker_, server::ConsumeStream::Server{drains_, executor_}));
 }
 
 }  // namespace barista::server

@@ -125,6 +125,7 @@ class ServerImpl final : public Server {
       grpc_->Shutdown(std::chrono::system_clock::now() +
                       absl::ToChronoMilliseconds(options_.drain_time));
     }
+    drains_.WaitUntilLeft();
     http_.Stop();
     executor_.Stop();
     absl::Status closed = broker_ != nullptr ? broker_->Close() : absl::OkStatus();

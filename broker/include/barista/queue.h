@@ -38,6 +38,9 @@ struct ReceiveOptions {
 struct VisibilityChange {
   ReceiptHandle receipt_handle;
   absl::Duration visibility_timeout;  // [0s, 12h]
+  // Leaves a message alone that has been received again since (kInvalidArgument/
+  // InvalidParameterValue): for who does not know whether the lease lapsed.
+  bool last_receive_only = false;
 };
 
 struct PeekOptions {
