@@ -135,6 +135,10 @@ class BrokerImpl final : public Broker {
       pager_cv_.NotifyAll();
       housekeeper_cv_.NotifyAll();
     }
+    {
+      MutexLock lock(&backup_mutex_);
+      while (backing_up_) backup_ended_.Wait(&backup_mutex_);
+    }
     store_->StopReclaim();
     for (std::thread* thread : {&timer_thread_, &pager_, &housekeeper_}) {
       if (thread->joinable()) thread->join();
@@ -172,6 +176,20 @@ class BrokerImpl final : public Broker {
   absl::StatusOr<ListQueuesResult> ListQueues(const ListQueuesOptions& options) override {
     if (engine_.closed.load(std::memory_order_acquire)) return BrokerClosed();
     return registry_.List(options);
+  }
+
+  absl::StatusOr<BackupResult> Backup(const std::string& dir,
+                                      const ProgressCallback& progress) override {
+    if (absl::Status status = BeginBackup(dir); !status.ok()) return status;
+    absl::StatusOr<BackupResult> result =
+        store_->Backup(dir, [this, &progress](const FileProgress& done) {
+          return !engine_.closed.load(std::memory_order_acquire) && (!progress || progress(done));
+        });
+    MutexLock lock(&backup_mutex_);
+    backing_up_ = false;
+    backup_ended_.NotifyAll();
+    if (absl::IsCancelled(result.status()) && engine_.closed.load()) return BrokerClosed();
+    return result;
   }
 
   BrokerStats Stats() const override {
@@ -251,6 +269,21 @@ class BrokerImpl final : public Broker {
   absl::Status CheckControl() const {
     if (engine_.closed.load(std::memory_order_acquire)) return BrokerClosed();
     return commit::CommitLog::CheckMayBlock();
+  }
+
+  // From OK to the end of the backup Close waits.
+  absl::Status BeginBackup(const std::string& dir) {
+    if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return status;
+    if (dir.empty() || dir.front() != '/' || dir.find('\0') != std::string::npos)
+      return OutOfRange("dir", dir, "an absolute path");
+    MutexLock lock(&backup_mutex_);
+    if (engine_.closed.load()) return BrokerClosed();
+    if (backing_up_) {
+      return MakeError(absl::StatusCode::kResourceExhausted, "a backup is being written already",
+                       {.reason = "BackupInProgress", .limit = "1"});
+    }
+    backing_up_ = true;
+    return absl::OkStatus();
   }
 
   void WakeTimer() {
@@ -361,6 +394,10 @@ class BrokerImpl final : public Broker {
   std::thread timer_thread_;
   std::thread pager_;
   std::thread housekeeper_;
+
+  Mutex backup_mutex_;
+  CondVar backup_ended_;
+  bool backing_up_ ABSL_GUARDED_BY(backup_mutex_) = false;
 
   Mutex close_mutex_;
   bool closed_ ABSL_GUARDED_BY(close_mutex_) = false;

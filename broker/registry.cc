@@ -14,10 +14,6 @@
 namespace barista::internal {
 namespace {
 
-// The definition row of queue 0 holds the next queue id: an id is not used again after its queue is
-// deleted, or an old receipt handle could fit a new queue.
-constexpr QueueId kNextIdRow(0);
-
 constexpr char kTokenPrefix[] = "after:";
 
 }  // namespace

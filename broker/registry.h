@@ -14,6 +14,10 @@
 
 namespace barista::internal {
 
+// The definition row of queue 0 holds the next queue id, as decimal text: an id is not used again
+// after its queue is deleted, or an old receipt handle could fit a new queue.
+inline constexpr QueueId kNextIdRow(0);
+
 // The queues of a broker by name, and the operations that create, change and delete them. What
 // exists is decided in the committer's turn (where two creations of one name meet), and shown to
 // everybody when it is durable. Definitions are synced whatever the queue's durability.

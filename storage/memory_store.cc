@@ -8,6 +8,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
+#include "barista/error.h"
 #include "broker/base/mutex.h"
 #include "storage/random_bytes.h"
 
@@ -176,6 +177,11 @@ class MemoryStore : public Store {
   void RestoreBallast() override {}
   void Reclaim() override {}
   void StopReclaim() override {}
+  absl::StatusOr<BackupResult> Backup(const std::string&, const ProgressCallback&) override {
+    return MakeError(absl::StatusCode::kFailedPrecondition,
+                     "there is no data directory to back up: everything is in memory",
+                     {.reason = "UnsupportedOperation"});
+  }
 
   StoreStats Stats() const override {
     MutexLock lock(&mutex_);

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "barista/backup.h"
 #include "broker/base/ids.h"
 
 namespace barista::storage {
@@ -287,6 +288,11 @@ class Store {
   virtual void Reclaim() = 0;
   // A Reclaim under way ends soon, and later ones do nothing.
   virtual void StopReclaim() = 0;
+
+  // Writes everything that Write returned from before the call, and what else a consistent state
+  // needs, to the directory `dir`, durably: as Broker::Backup (barista/broker.h). One at a time.
+  virtual absl::StatusOr<BackupResult> Backup(const std::string& dir,
+                                              const ProgressCallback& progress) = 0;
 
   virtual StoreStats Stats() const = 0;
 };

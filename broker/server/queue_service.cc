@@ -45,12 +45,7 @@ QueueService::Reactor* QueueService::Submit(Context* context,
   Reactor* reactor = context->DefaultReactor();
   const bool accepted = executor_->TrySubmit(
       [reactor, work = std::move(work)]() mutable { reactor->Finish(ToGrpcStatus(work())); });
-  if (!accepted) {
-    reactor->Finish(ToGrpcStatus(
-        MakeError(absl::StatusCode::kResourceExhausted,
-                  absl::StrCat(Executor::kMaxWaiting, " calls on definitions wait already"),
-                  {.reason = "ServerBusy", .limit = absl::StrCat(Executor::kMaxWaiting)})));
-  }
+  if (!accepted) reactor->Finish(ToGrpcStatus(ServerBusy()));
   return reactor;
 }
 

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
 #include "broker/server/admin/admin_handler.h"
+#include "broker/server/admin_service.h"
 #include "broker/server/executor.h"
 #include "broker/server/http_server.h"
 #include "broker/server/listen_address.h"
@@ -151,6 +152,8 @@ class ServerImpl final : public Server {
     service_->set_url_prefix(
         absl::StrCat("http://", http_address_, "/", options_.broker.account, "/"));
 
+    admin_service_ = std::make_unique<AdminService>(broker_.get(), &executor_);
+
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
@@ -165,6 +168,7 @@ class ServerImpl final : public Server {
     int port = 0;
     builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials(), &port);
     builder.RegisterService(service_.get());
+    builder.RegisterService(admin_service_.get());
     grpc_ = builder.BuildAndStart();
     if (grpc_ == nullptr || (address.unix_path.empty() && port == 0)) {
       return absl::UnavailableError(
@@ -174,6 +178,7 @@ class ServerImpl final : public Server {
     if (address.unix_path.empty()) bound.port = static_cast<uint16_t>(port);
     grpc_address_ = bound.ToString();
     grpc_->GetHealthCheckService()->SetServingStatus(v1::QueueService::service_full_name(), true);
+    grpc_->GetHealthCheckService()->SetServingStatus(v1::AdminService::service_full_name(), true);
     return absl::OkStatus();
   }
 
@@ -188,6 +193,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<AdminHandler> admin_handler_;
   HttpServer http_;
   std::unique_ptr<QueueService> service_;
+  std::unique_ptr<AdminService> admin_service_;
   std::unique_ptr<grpc::Server> grpc_;
   std::string http_address_, admin_address_, grpc_address_;
 

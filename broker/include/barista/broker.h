@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "barista/backup.h"
 #include "barista/clock.h"
 #include "barista/error.h"
 #include "barista/message.h"
@@ -135,6 +136,26 @@ class Broker {
   // Removes the queue with all its messages. kNotFound/QueueDoesNotExist. Source: SQS DeleteQueue.
   virtual absl::Status DeleteQueue(absl::string_view name) = 0;
   virtual absl::StatusOr<ListQueuesResult> ListQueues(const ListQueuesOptions& options = {}) = 0;
+
+  // Writes a backup of all queues to `dir`, a new or an empty directory on this machine, while all
+  // other work goes on. It holds what was acknowledged before the call, perhaps more, as of one
+  // moment between two commits; of queues of durability `memory` their definitions. It is durable
+  // when the call returns, and not there at all if the call fails; after a crash DIR.tmp may be
+  // left. RestoreBackup (barista/backup.h) makes a data directory of it.
+  //
+  // Files that never change are shared with the data directory by hard links where both are on one
+  // file system: that is fast and takes no space, but only a copy elsewhere survives the disk.
+  // Space that is freed meanwhile comes back when the call returns. Close gives a backup up.
+  //
+  // kInvalidArgument/InvalidParameterValue: `dir` is not absolute, lies in the data directory, or
+  // its parent does not exist. kAlreadyExists/DirectoryNotEmpty: there is something in it, or in
+  // DIR.tmp. kResourceExhausted/BackupInProgress: one at a time. kResourceExhausted/StorageFull.
+  // kPermissionDenied/DirectoryNotWritable. kUnavailable/DirectoryUnavailable: an I/O error there;
+  // the broker goes on. kUnavailable/StoreUnavailable: writes are refused (I10).
+  // kFailedPrecondition/UnsupportedOperation: a broker in memory. kCancelled: `progress` said so.
+  // O(bytes that cannot be shared).
+  virtual absl::StatusOr<BackupResult> Backup(const std::string& dir,
+                                              const ProgressCallback& progress = {}) = 0;
 
   virtual BrokerStats Stats() const = 0;
   virtual const RecoveryReport& recovery() const = 0;

@@ -28,8 +28,9 @@ struct ErrorInfo {
   // "EmptyBatchRequest", "TooManyEntriesInBatchRequest", "BatchRequestTooLong"), ours elsewhere
   // ("StoreUnavailable", "StorageFull", "IntakeFull", "MemoryFull", "DataDirectoryInUse",
   // "DataDirectoryTooNew", "DataDirectoryNotWritable", "LogTruncated", "DataCorrupt",
-  // "BrokerClosed", "WouldBlock"; "ServerBusy" from `barista serve` only). Empty for a status that
-  // is not barista's.
+  // "DataDirectoryIsBackup", "DirectoryNotEmpty", "DirectoryNotWritable", "DirectoryUnavailable",
+  // "BackupInProgress", "UnsupportedOperation", "BrokerClosed", "WouldBlock"; "ServerBusy" from
+  // `barista serve` only). Empty for a status that is not barista's.
   std::string reason = {};
   // The parameter that is wrong, its value (shortened to 128 bytes) and the limit it broke; empty
   // where there is none.
