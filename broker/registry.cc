@@ -326,6 +326,28 @@ std::vector<std::shared_ptr<StandardQueue>> Registry::All() const {
   return all;
 }
 
+void Registry::Visit(absl::string_view prefix,
+                     absl::FunctionRef<void(const std::shared_ptr<StandardQueue>&)> visit) const {
+  std::vector<std::shared_ptr<StandardQueue>> together;
+  together.reserve(kVisitedTogether);
+  std::shared_ptr<StandardQueue> last;
+  do {
+    together.clear();
+    {
+      MutexLock lock(&mutex_);
+      for (auto it = last == nullptr ? queues_.lower_bound(prefix)
+                                     : queues_.upper_bound(last->name());
+           it != queues_.end() && together.size() < kVisitedTogether &&
+           absl::StartsWith(it->first, prefix);
+           ++it) {
+        together.push_back(it->second);
+      }
+    }
+    for (const std::shared_ptr<StandardQueue>& queue : together) visit(queue);
+    if (!together.empty()) last = together.back();
+  } while (together.size() == kVisitedTogether);
+}
+
 size_t Registry::size() const {
   MutexLock lock(&mutex_);
   return queues_.size();

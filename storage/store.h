@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "barista/stats.h"
 #include "broker/base/ids.h"
 
 namespace barista::storage {
@@ -211,13 +212,6 @@ struct Recovery {
   uint64_t synced_commits_lost = 0;       // had been synced: the log is corrupt
 };
 
-struct StoreStats {
-  uint64_t live_bytes = 0;  // estimate of what the living records take on disk
-  uint64_t disk_bytes = 0;  // files
-  uint64_t memtable_bytes = 0;
-  bool write_stalled = false;
-};
-
 // Keeps messages, their leases and the queues' definitions: durable batches in, key order out.
 //
 // Threads: Write is the committer's alone. Sync may run beside it. Everything else is thread-safe
@@ -288,7 +282,7 @@ class Store {
   // A Reclaim under way ends soon, and later ones do nothing.
   virtual void StopReclaim() = 0;
 
-  virtual StoreStats Stats() const = 0;
+  virtual StorageStats Stats() const = 0;
 };
 
 }  // namespace barista::storage

@@ -89,6 +89,8 @@ class StandardQueue final : public QueueState,
 
   QueueId id() const { return id_; }
   Durability durability() const { return durability_; }
+  // What Describe tells of the messages. A few loads.
+  MessageCounts Counts() const;
   bool durable() const { return durability_ != Durability::kMemory; }
   bool deleted() const { return deleted_.load(std::memory_order_acquire) != 0; }
   // After a change of the definition: a raised limit lets parked receives go on.
@@ -374,6 +376,13 @@ class StandardQueue final : public QueueState,
   std::atomic<int64_t> depth_shown_{0};
   std::atomic<int64_t> delayed_shown_{0};
   std::atomic<uint64_t> low_watermark_shown_{0};
+
+  // When the oldest message was sent (wall clock), as far as anybody has looked: 0 if nobody has.
+  // Durable queues: written in the turn. `memory` queues: by sends and sweeps. Read by Counts,
+  // which publishes nothing by it: relaxed.
+  std::atomic<int64_t> oldest_sent_ms_{0};
+  // Committer: whose sent time it is.
+  Sequence oldest_sequence_{0};
 
   std::atomic<bool> page_requested_{false};
   std::atomic<uint32_t> pages_{0};

@@ -91,7 +91,7 @@ class ScriptedStore : public storage::Store {
   void RestoreBallast() override { ++ballast_restored; }
   void Reclaim() override { inner_->Reclaim(); }
   void StopReclaim() override { inner_->StopReclaim(); }
-  storage::StoreStats Stats() const override { return {}; }
+  StorageStats Stats() const override { return {}; }
 
   // `meanwhile` (or null) is called once, by the next Scan, between its reading and its return.
   // (Where a Scan may be that of a turn, it must not wait for another turn.) True: it takes the
