@@ -11,10 +11,13 @@
 #include <condition_variable>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
 #include "broker/server/admin/admin_handler.h"
+#include "broker/server/admin/metrics.h"
+#include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
 #include "broker/server/http_server.h"
 #include "broker/server/listen_address.h"
@@ -75,12 +78,23 @@ class ServerImpl final : public Server {
     const auto grpc = CheckAddress("grpc_listen", options_.grpc_listen, true, insecure);
     if (!grpc.ok()) return grpc.status();
 
+    if (options_.metrics_queues < 0 || options_.metrics_queues > kMaxSurveyedQueues) {
+      return MakeError(absl::StatusCode::kInvalidArgument,
+                       absl::StrCat("metrics_queues is ", options_.metrics_queues, "; limit [0, ",
+                                    kMaxSurveyedQueues, "]"),
+                       {.reason = "InvalidParameterValue",
+                        .field = "metrics_queues",
+                        .value = absl::StrCat(options_.metrics_queues),
+                        .limit = absl::StrCat("[0, ", kMaxSurveyedQueues, "]")});
+    }
+
     absl::StatusOr<std::unique_ptr<Broker>> broker = Broker::Open(options_.broker);
     if (!broker.ok()) return broker.status();
     broker_ = *std::move(broker);
 
-    admin_handler_ =
-        std::make_unique<AdminHandler>(broker_.get(), &executor_, clock_.get(), &draining_);
+    metrics_ = std::make_unique<Metrics>(broker_.get(), &calls_, &http_, options_.metrics_queues);
+    admin_handler_ = std::make_unique<AdminHandler>(broker_.get(), metrics_.get(), &executor_,
+                                                    clock_.get(), &draining_);
     const auto http_bound =
         http_.Listen(*http, NoAwsProtocolsYet([this] { return grpc_address_; }));
     if (!http_bound.ok()) return http_bound.status();
@@ -164,6 +178,10 @@ class ServerImpl final : public Server {
     int port = 0;
     builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials(), &port);
     builder.RegisterService(service_.get());
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
+        interceptors;
+    interceptors.push_back(calls_.NewInterceptors());
+    builder.experimental().SetInterceptorCreators(std::move(interceptors));
     grpc_ = builder.BuildAndStart();
     if (grpc_ == nullptr || (address.unix_path.empty() && port == 0)) {
       return absl::UnavailableError(
@@ -184,6 +202,8 @@ class ServerImpl final : public Server {
   // Who drains stores it, once; /readyz loads it. It publishes nothing else, so relaxed is enough:
   // late by a request at worst.
   std::atomic<bool> draining_ = false;
+  CallMetrics calls_{{v1::QueueService::service_full_name()}};
+  std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<AdminHandler> admin_handler_;
   HttpServer http_;
   std::unique_ptr<QueueService> service_;
