@@ -80,6 +80,9 @@ class StandardQueue final : public QueueState,
   absl::Status Purge() override;
   absl::StatusOr<std::vector<PeekedMessage>> Peek(const PeekOptions& options) override;
   absl::StatusOr<QueueDescription> Describe() override;
+  size_t maximum_message_size() const override {
+    return static_cast<size_t>(max_size_.load(std::memory_order_relaxed));
+  }
   absl::Status SetAttributes(const QueueAttributes& attributes) override;
   absl::Status Tag(const QueueTags& tags) override;
   absl::Status Untag(absl::Span<const std::string> keys) override;

@@ -11,6 +11,7 @@
 #include "broker/server/grpc_status.h"
 #include "broker/server/message_codec.h"
 #include "broker/server/text.h"
+#include "broker/server/trace_metadata.h"
 
 namespace barista::server {
 namespace {
@@ -170,6 +171,9 @@ QueueService::Reactor* QueueService::SendMessage(Context* context,
     absl::StatusOr<OutgoingMessage> message = DecodeEntry(entry);
     decoded.push_back(message.status());
     if (message.ok()) messages.push_back(*std::move(message));
+  }
+  if (const auto trace = TraceContextOf(context->client_metadata()); trace.has_value()) {
+    AddTraceContext(*trace, queue->maximum_message_size(), &messages);
   }
   Reactor* reactor = context->DefaultReactor();
   if (messages.empty()) {
