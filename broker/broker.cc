@@ -194,7 +194,7 @@ class BrokerImpl final : public Broker {
 
   absl::StatusOr<QueueSurvey> SurveyQueues(const SurveyOptions& options) const override {
     if (engine_.closed.load(std::memory_order_acquire)) return BrokerClosed();
-    return Survey(registry_, options);
+    return Survey(registry_.list(), engine_.WallMs(), options);
   }
 
   absl::StatusOr<StorageStats> StatStorage() const override {

@@ -78,6 +78,7 @@ class CreateQueueOp final : public DefinitionOp {
 
   void Publish() override {
     if (!created_) return;
+    registry_->list_.Add(queue_);
     MutexLock lock(&registry_->mutex_);
     registry_->queues_.emplace(queue_->name(), queue_);
   }
@@ -182,6 +183,7 @@ class DeleteQueueOp final : public DefinitionOp {
       MutexLock lock(&registry_->mutex_);
       registry_->queues_.erase(name_);
     }
+    registry_->list_.Remove(*queue_);
     queue_->Drop();
   }
 
@@ -217,6 +219,7 @@ absl::Status Registry::Add(const storage::StoredQueue& row) {
   const std::shared_ptr<StandardQueue> queue =
       Make(row.queue, *std::move(description), row.counters);
   defined_.emplace(queue->name(), queue);
+  list_.Add(queue);
   MutexLock lock(&mutex_);
   queues_.emplace(queue->name(), queue);
   return absl::OkStatus();
@@ -324,28 +327,6 @@ std::vector<std::shared_ptr<StandardQueue>> Registry::All() const {
   all.reserve(queues_.size());
   for (const auto& [name, queue] : queues_) all.push_back(queue);
   return all;
-}
-
-void Registry::Visit(absl::string_view prefix,
-                     absl::FunctionRef<void(const std::shared_ptr<StandardQueue>&)> visit) const {
-  std::vector<std::shared_ptr<StandardQueue>> together;
-  together.reserve(kVisitedTogether);
-  std::shared_ptr<StandardQueue> last;
-  do {
-    together.clear();
-    {
-      MutexLock lock(&mutex_);
-      for (auto it = last == nullptr ? queues_.lower_bound(prefix)
-                                     : queues_.upper_bound(last->name());
-           it != queues_.end() && together.size() < kVisitedTogether &&
-           absl::StartsWith(it->first, prefix);
-           ++it) {
-        together.push_back(it->second);
-      }
-    }
-    for (const std::shared_ptr<StandardQueue>& queue : together) visit(queue);
-    if (!together.empty()) last = together.back();
-  } while (together.size() == kVisitedTogether);
 }
 
 size_t Registry::size() const {

@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/functional/function_ref.h"
 #include "barista/broker.h"
 #include "broker/base/mutex.h"
 #include "broker/queue/engine.h"
 #include "broker/queue/standard_queue.h"
+#include "broker/queue_list.h"
 
 namespace barista::internal {
 
@@ -37,16 +37,10 @@ class Registry {
   std::shared_ptr<StandardQueue> Find(absl::string_view name) const;  // null if there is none
   absl::StatusOr<ListQueuesResult> List(const ListQueuesOptions& options) const;
   std::vector<std::shared_ptr<StandardQueue>> All() const;
-  // Calls `visit` with the queues whose names begin with `prefix`, in the order of their names,
-  // outside the lock, which is held for kVisitedTogether of them at a time: who looks a queue up
-  // waits for microseconds. Queues that come and go meanwhile may be seen or not.
-  void Visit(absl::string_view prefix,
-             absl::FunctionRef<void(const std::shared_ptr<StandardQueue>&)> visit) const;
   size_t size() const;
+  const QueueList& list() const { return list_; }
 
  private:
-  static constexpr size_t kVisitedTogether = 64;
-
   friend class CreateQueueOp;
   friend class RedefineOp;
   friend class DeleteQueueOp;
@@ -69,6 +63,7 @@ class Registry {
   mutable Mutex mutex_;
   std::map<absl::string_view, std::shared_ptr<StandardQueue>> queues_
       ABSL_GUARDED_BY(mutex_);  // durable, by name
+  QueueList list_;              // the same
 };
 
 }  // namespace barista::internal

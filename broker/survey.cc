@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "broker/queue/standard_queue.h"
 #include "broker/queue/validation.h"
@@ -26,7 +27,8 @@ bool Before(const Seen& a, const Seen& b) {
 
 }  // namespace
 
-absl::StatusOr<QueueSurvey> Survey(const Registry& registry, const SurveyOptions& options) {
+absl::StatusOr<QueueSurvey> Survey(const QueueList& queues, int64_t wall_ms,
+                                   const SurveyOptions& options) {
   if (options.max_queues < 0 || options.max_queues > kMaxSurveyedQueues) {
     return InvalidParameter("max_queues", absl::StrCat(options.max_queues),
                             absl::StrCat("it must be between 0 and ", kMaxSurveyedQueues, "."),
@@ -35,8 +37,9 @@ absl::StatusOr<QueueSurvey> Survey(const Registry& registry, const SurveyOptions
   const size_t max = static_cast<size_t>(options.max_queues);
   QueueSurvey survey;
   std::vector<Seen> deepest;  // a heap
-  registry.Visit(options.prefix, [&](const std::shared_ptr<StandardQueue>& queue) {
-    const MessageCounts counts = queue->Counts();
+  queues.Visit([&](const std::shared_ptr<StandardQueue>& queue) {
+    if (!options.prefix.empty() && !absl::StartsWith(queue->name(), options.prefix)) return;
+    const MessageCounts counts = queue->Counts(wall_ms);
     ++survey.queues;
     MessageCounts& total = survey.total;
     total.visible += counts.visible;
@@ -44,7 +47,6 @@ absl::StatusOr<QueueSurvey> Survey(const Registry& registry, const SurveyOptions
     total.delayed += counts.delayed;
     total.oldest_message_age = std::max(total.oldest_message_age, counts.oldest_message_age);
     if (deepest.size() == max) {
-      // (Queues come in the order of their names: of equal depth the first ones stay.)
       if (max == 0 || counts.depth() <= deepest.front().counts.depth()) return;
       std::pop_heap(deepest.begin(), deepest.end(), Before);
       deepest.pop_back();

@@ -130,7 +130,7 @@ absl::StatusOr<QueueDescription> StandardQueue::Describe() {
     description = *definition_;
   }
   description.arn = absl::StrCat(engine_->arn_prefix, name_);
-  const MessageCounts counts = Counts();
+  const MessageCounts counts = Counts(engine_->WallMs());
   description.visible = counts.visible;
   description.in_flight = counts.in_flight;
   description.delayed = counts.delayed;
@@ -138,7 +138,7 @@ absl::StatusOr<QueueDescription> StandardQueue::Describe() {
   return description;
 }
 
-MessageCounts StandardQueue::Counts() const {
+MessageCounts StandardQueue::Counts(int64_t wall_ms) const {
   MessageCounts counts;
   counts.in_flight = std::max<int64_t>(in_flight_.load(), 0);
   if (durable()) {
@@ -150,8 +150,7 @@ MessageCounts StandardQueue::Counts() const {
   }
   const int64_t oldest_ms = oldest_sent_ms_.load(std::memory_order_relaxed);
   if (oldest_ms > 0 && counts.visible + counts.in_flight > 0) {
-    counts.oldest_message_age =
-        absl::Milliseconds(std::max<int64_t>(engine_->WallMs() - oldest_ms, 0));
+    counts.oldest_message_age = absl::Milliseconds(std::max<int64_t>(wall_ms - oldest_ms, 0));
   }
   return counts;
 }

@@ -61,7 +61,16 @@ TEST_P(StatsTest, SurveyOfAPrefixSeesNoOthers) {
 
 TEST_P(StatsTest, QueuesOfEqualDepthAreListedByName) {
   for (const char* name : {"c", "a", "d", "b"}) Create(name);
-  EXPECT_EQ(Names(Survey({.max_queues = 3})), (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(Names(Survey()), (std::vector<std::string>{"a", "b", "c", "d"}));
+}
+
+TEST_P(StatsTest, SurveySeesQueuesThatTookThePlaceOfDeletedOnes) {
+  for (const char* name : {"a", "b", "c"}) Create(name);
+  ASSERT_OK(broker().DeleteQueue("b"));
+  EXPECT_EQ(Names(Survey()), (std::vector<std::string>{"a", "c"}));
+  for (const char* name : {"d", "e"}) Create(name);
+  EXPECT_EQ(Names(Survey()), (std::vector<std::string>{"a", "c", "d", "e"}));
+  EXPECT_EQ(Survey().queues, 4);
 }
 
 TEST_P(StatsTest, SurveyListsAsManyQueuesAsItsLimitAndNoneMore) {

@@ -83,7 +83,7 @@ struct QueueSurvey {
   };
   int64_t queues = 0;          // with the prefix
   MessageCounts total;         // of them all; the age is that of the oldest
-  std::vector<Entry> deepest;  // by depth, then by name
+  std::vector<Entry> deepest;  // by depth, then by name; of those as deep as the last, any
 };
 
 // How the storage fares. All zero in a broker without a data directory.
