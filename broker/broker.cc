@@ -187,7 +187,7 @@ class BrokerImpl final : public Broker {
     stats.parked_receives = engine_.parked.load();
     stats.resident_messages = engine_.resident.load();
     stats.resident_bytes = engine_.resident_bytes.load();
-    stats.receive_latency = engine_.receive_latency_ms.Stats(1e-3);
+    stats.receive_latency = engine_.receive_latency_ms.Stats(1e3);
     log_.AddTo(&stats);
     return stats;
   }

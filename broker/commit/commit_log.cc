@@ -276,14 +276,14 @@ bool CommitLog::RunTurn(std::vector<Completion>* done) {
 }
 
 void CommitLog::AddTo(BrokerStats* stats) const {
-  constexpr double kSecondsPerNs = 1e-9;
+  constexpr double kNsPerSecond = 1e9;
   stats->commits = commits();
   stats->commit_operations = operations();
   stats->syncs = syncs();
   stats->refusing_writes = refusing_writes();
   stats->refusing_sends = refusing_sends();
-  stats->commit_latency = commit_ns_.Stats(kSecondsPerNs);
-  stats->sync_latency = sync_ns_.Stats(kSecondsPerNs);
+  stats->commit_latency = commit_ns_.Stats(kNsPerSecond);
+  stats->sync_latency = sync_ns_.Stats(kNsPerSecond);
   stats->commit_batch_operations = batch_operations_.Stats(1);
   stats->commit_batch_bytes = batch_bytes_.Stats(1);
 }

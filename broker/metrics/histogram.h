@@ -35,12 +35,12 @@ class Histogram {
     sum_.fetch_add(sum, std::memory_order_relaxed);
   }
 
-  // What was recorded, in units of which one of ours is `unit`. Not a moment's: values that are
-  // recorded meanwhile may be in the counts and not in the sum.
+  // What was recorded, in units of `unit` of ours: 1e9 makes seconds of nanoseconds. Not a
+  // moment's: values that are recorded meanwhile may be in the counts and not in the sum.
   HistogramStats Stats(double unit) const {
     HistogramStats stats;
     for (size_t i = 0; i < kBounds; ++i) {
-      stats.upper_bounds.push_back(static_cast<double>(kFirst << i) * unit);
+      stats.upper_bounds.push_back(static_cast<double>(kFirst << i) / unit);
     }
     stats.counts.resize(kBuckets);
     AddTo(&stats, unit);
@@ -51,7 +51,7 @@ class Histogram {
     for (size_t i = 0; i < kBuckets; ++i) {
       stats->counts[i] += counts_[i].load(std::memory_order_relaxed);
     }
-    stats->sum += static_cast<double>(sum_.load(std::memory_order_relaxed)) * unit;
+    stats->sum += static_cast<double>(sum_.load(std::memory_order_relaxed)) / unit;
   }
 
  private:

@@ -1,7 +1,6 @@
 #include "broker/server/call_metrics.h"
 
 #include <google/protobuf/descriptor.h>
-#include <grpcpp/support/interceptor.h>
 #include <grpcpp/support/status_code_enum.h>
 #include <prometheus/histogram.h>
 
@@ -54,18 +53,18 @@ class CallMetrics::Method {
   Method(std::string name, bool streams) : name(std::move(name)), streams(streams) {}
 
   void Begin() { open_.fetch_add(1, std::memory_order_relaxed); }
-  void Ended(grpc::StatusCode code, Steady::duration took) {
+  void End(grpc::StatusCode code, Steady::duration took) {
     const auto index = static_cast<size_t>(code) < kCodes.size() ? code : grpc::StatusCode::UNKNOWN;
     calls_[index].fetch_add(1, std::memory_order_relaxed);
     seconds_.Observe(std::chrono::duration<double>(took).count());
+    open_.fetch_sub(1, std::memory_order_relaxed);
   }
-  void Gone() { open_.fetch_sub(1, std::memory_order_relaxed); }
 
   int64_t open() const { return open_.load(std::memory_order_relaxed); }
   uint64_t calls(size_t code) const { return calls_[code].load(std::memory_order_relaxed); }
   prometheus::ClientMetric seconds() const { return seconds_.Collect(); }
 
-  const std::string name;  // "/barista.v1.QueueService/SendMessage"
+  const std::string name;  // "barista.v1.QueueService/SendMessage"
   const bool streams;
 
  private:
@@ -76,47 +75,9 @@ class CallMetrics::Method {
   prometheus::Histogram seconds_{{kBounds.begin(), kBounds.end()}};
 };
 
-// Of one call; gRPC owns it, and destroys it when nothing of the call is left.
-class CallInterceptor final : public grpc::experimental::Interceptor {
- public:
-  explicit CallInterceptor(CallMetrics::Method* method) : method_(*method) { method_.Begin(); }
-  ~CallInterceptor() override {
-    // Its client, or the server, was gone before there was a status.
-    if (!ended_) End(grpc::StatusCode::CANCELLED);
-    method_.Gone();
-  }
-
-  void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
-    if (methods->QueryInterceptionHookPoint(
-            grpc::experimental::InterceptionHookPoints::PRE_SEND_STATUS)) {
-      End(methods->GetSendStatus().error_code());
-    }
-    methods->Proceed();
-  }
-
- private:
-  void End(grpc::StatusCode code) {
-    method_.Ended(code, Steady::now() - begin_);
-    ended_ = true;
-  }
-
-  CallMetrics::Method& method_;
-  const Steady::time_point begin_ = Steady::now();
-  bool ended_ = false;
-};
-
-class CallInterceptors final : public grpc::experimental::ServerInterceptorFactoryInterface {
- public:
-  explicit CallInterceptors(const CallMetrics* metrics) : metrics_(*metrics) {}
-  grpc::experimental::Interceptor* CreateServerInterceptor(
-      grpc::experimental::ServerRpcInfo* info) override {
-    CallMetrics::Method* const method = metrics_.Find(info->method());
-    return method == nullptr ? nullptr : new CallInterceptor(method);
-  }
-
- private:
-  const CallMetrics& metrics_;
-};
+void CallMetrics::Call::End(const grpc::Status& status) const {
+  method_->End(status.error_code(), Steady::now() - begin_);
+}
 
 CallMetrics::CallMetrics(const std::vector<std::string>& services) {
   const auto* const pool = google::protobuf::DescriptorPool::generated_pool();
@@ -125,23 +86,19 @@ CallMetrics::CallMetrics(const std::vector<std::string>& services) {
     for (int i = 0; i < service->method_count(); ++i) {
       const google::protobuf::MethodDescriptor& method = *service->method(i);
       methods_.push_back(
-          std::make_unique<Method>(absl::StrCat("/", name, "/", method.name()),
+          std::make_unique<Method>(absl::StrCat(name, "/", method.name()),
                                    method.client_streaming() || method.server_streaming()));
     }
   }
-  for (const auto& method : methods_) by_path_.emplace(method->name, method.get());
+  for (const auto& method : methods_) by_name_.emplace(method->name, method.get());
 }
 
 CallMetrics::~CallMetrics() = default;
 
-std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>
-CallMetrics::NewInterceptors() {
-  return std::make_unique<CallInterceptors>(this);
-}
-
-CallMetrics::Method* CallMetrics::Find(absl::string_view path) const {
-  const auto it = by_path_.find(path);
-  return it == by_path_.end() ? nullptr : it->second;
+CallMetrics::Call CallMetrics::Begin(absl::string_view method) const {
+  Method* const found = by_name_.at(method);
+  found->Begin();
+  return Call(found);
 }
 
 std::vector<MetricFamily> CallMetrics::Collect() const {
@@ -154,16 +111,16 @@ std::vector<MetricFamily> CallMetrics::Collect() const {
       Family("barista_grpc_open_calls", "Calls that have not ended.", MetricType::Gauge);
   int64_t streams = 0;
   for (const auto& method : methods_) {
-    const std::string name = method->name.substr(1);  // without the slash
     for (size_t code = 0; code < kCodes.size(); ++code) {
       const uint64_t n = method->calls(code);
       if (n == 0 && code != grpc::StatusCode::OK) continue;
-      AddCounter({{"method", name}, {"code", kCodes[code]}}, static_cast<double>(n), &calls);
+      AddCounter({{"method", method->name}, {"code", kCodes[code]}}, static_cast<double>(n),
+                 &calls);
     }
     prometheus::ClientMetric histogram = method->seconds();
-    histogram.label = {{"method", name}};
+    histogram.label = {{"method", method->name}};
     seconds.metric.push_back(std::move(histogram));
-    AddGauge({{"method", name}}, static_cast<double>(method->open()), &open);
+    AddGauge({{"method", method->name}}, static_cast<double>(method->open()), &open);
     if (method->streams) streams += method->open();
   }
   return {std::move(calls), std::move(seconds), std::move(open),

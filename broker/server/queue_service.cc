@@ -26,30 +26,31 @@ void EncodeMap(const std::map<std::string, std::string>& from, TextMap* to) {
   for (const auto& [key, value] : from) (*to)[ToUtf8(key)] = ToUtf8(value);
 }
 
-grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
-                                    const absl::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status));
+}  // namespace
+
+QueueService::QueueService(Broker* broker, Executor* executor, ParkedReceives* parked,
+                           const CallMetrics* calls)
+    : broker_(broker), executor_(executor), parked_(parked), calls_(calls) {}
+
+QueueService::Unary QueueService::Begin(Context* context, absl::string_view method) const {
+  return {context->DefaultReactor(), calls_->Begin(method)};
+}
+
+QueueService::Reactor* QueueService::Unary::FinishNow(const absl::Status& status) const {
+  Finish(ToGrpcStatus(status));
   return reactor;
 }
 
-}  // namespace
-
-QueueService::QueueService(Broker* broker, Executor* executor, ParkedReceives* parked)
-    : broker_(broker), executor_(executor), parked_(parked) {}
-
-QueueService::Reactor* QueueService::Submit(Context* context,
-                                            absl::AnyInvocable<absl::Status()> work) {
-  Reactor* reactor = context->DefaultReactor();
-  const bool accepted = executor_->TrySubmit(
-      [reactor, work = std::move(work)]() mutable { reactor->Finish(ToGrpcStatus(work())); });
+QueueService::Reactor* QueueService::Submit(Unary unary, absl::AnyInvocable<absl::Status()> work) {
+  const bool accepted =
+      executor_->TrySubmit([unary, work = std::move(work)]() mutable { unary.FinishNow(work()); });
   if (!accepted) {
-    reactor->Finish(ToGrpcStatus(
+    unary.FinishNow(
         MakeError(absl::StatusCode::kResourceExhausted,
                   absl::StrCat(Executor::kMaxWaiting, " calls on definitions wait already"),
-                  {.reason = "ServerBusy", .limit = absl::StrCat(Executor::kMaxWaiting)})));
+                  {.reason = "ServerBusy", .limit = absl::StrCat(Executor::kMaxWaiting)}));
   }
-  return reactor;
+  return unary.reactor;
 }
 
 absl::Status QueueService::Describe(Queue queue, v1::Queue* out) const {
@@ -68,7 +69,8 @@ absl::Status QueueService::Describe(Queue queue, v1::Queue* out) const {
 QueueService::Reactor* QueueService::CreateQueue(Context* context,
                                                  const v1::CreateQueueRequest* request,
                                                  v1::CreateQueueResponse* response) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/CreateQueue");
+  return Submit(unary, [=, this]() -> absl::Status {
     const absl::StatusOr<QueueAttributes> attributes =
         ParseQueueAttributes(DecodeMap(request->attributes()));
     if (!attributes.ok()) return attributes.status();
@@ -81,7 +83,8 @@ QueueService::Reactor* QueueService::CreateQueue(Context* context,
 
 QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQueueRequest* request,
                                               v1::GetQueueResponse* response) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/GetQueue");
+  return Submit(unary, [=, this]() -> absl::Status {
     const absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return Describe(*queue, response->mutable_queue());
@@ -91,7 +94,8 @@ QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQue
 QueueService::Reactor* QueueService::SetQueueAttributes(
     Context* context, const v1::SetQueueAttributesRequest* request,
     v1::SetQueueAttributesResponse*) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/SetQueueAttributes");
+  return Submit(unary, [=, this]() -> absl::Status {
     const absl::StatusOr<QueueAttributes> attributes =
         ParseQueueAttributes(DecodeMap(request->attributes()));
     if (!attributes.ok()) return attributes.status();
@@ -104,13 +108,15 @@ QueueService::Reactor* QueueService::SetQueueAttributes(
 QueueService::Reactor* QueueService::DeleteQueue(Context* context,
                                                  const v1::DeleteQueueRequest* request,
                                                  v1::DeleteQueueResponse*) {
-  return Submit(context, [=, this] { return broker_->DeleteQueue(request->queue()); });
+  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteQueue");
+  return Submit(unary, [=, this] { return broker_->DeleteQueue(request->queue()); });
 }
 
 QueueService::Reactor* QueueService::ListQueues(Context* context,
                                                 const v1::ListQueuesRequest* request,
                                                 v1::ListQueuesResponse* response) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/ListQueues");
+  return Submit(unary, [=, this]() -> absl::Status {
     ListQueuesOptions options;
     options.prefix = request->prefix();
     if (request->max_results() != 0) options.max_results = request->max_results();
@@ -126,7 +132,8 @@ QueueService::Reactor* QueueService::ListQueues(Context* context,
 QueueService::Reactor* QueueService::PurgeQueue(Context* context,
                                                 const v1::PurgeQueueRequest* request,
                                                 v1::PurgeQueueResponse*) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/PurgeQueue");
+  return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return queue->Purge();
@@ -135,7 +142,8 @@ QueueService::Reactor* QueueService::PurgeQueue(Context* context,
 
 QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQueueRequest* request,
                                               v1::TagQueueResponse*) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/TagQueue");
+  return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return queue->Tag(DecodeMap(request->tags()));
@@ -145,7 +153,8 @@ QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQue
 QueueService::Reactor* QueueService::UntagQueue(Context* context,
                                                 const v1::UntagQueueRequest* request,
                                                 v1::UntagQueueResponse*) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/UntagQueue");
+  return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return queue->Untag(
@@ -158,10 +167,11 @@ QueueService::Reactor* QueueService::UntagQueue(Context* context,
 QueueService::Reactor* QueueService::SendMessage(Context* context,
                                                  const v1::SendMessageRequest* request,
                                                  v1::SendMessageResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/SendMessage");
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
-  if (!queue.ok()) return FinishNow(context, queue.status());
+  if (!queue.ok()) return unary.FinishNow(queue.status());
   const absl::Status checked = CheckEntries(request->entries_size());
-  if (!checked.ok()) return FinishNow(context, checked);
+  if (!checked.ok()) return unary.FinishNow(checked);
 
   std::vector<OutgoingMessage> messages;
   std::vector<absl::Status> decoded;
@@ -175,23 +185,23 @@ QueueService::Reactor* QueueService::SendMessage(Context* context,
   if (const auto trace = TraceContextOf(context->client_metadata()); trace.has_value()) {
     AddTraceContext(*trace, queue->maximum_message_size(), &messages);
   }
-  Reactor* reactor = context->DefaultReactor();
   if (messages.empty()) {
-    reactor->Finish(ReplySends(decoded, {}, response));
-    return reactor;
+    unary.Finish(ReplySends(decoded, {}, response));
+    return unary.reactor;
   }
-  queue->SendBatchAsync(messages, [reactor, response, decoded = std::move(decoded)](auto results) {
-    reactor->Finish(ReplySends(decoded, results, response));
+  queue->SendBatchAsync(messages, [unary, response, decoded = std::move(decoded)](auto results) {
+    unary.Finish(ReplySends(decoded, results, response));
   });
-  return reactor;
+  return unary.reactor;
 }
 
 QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
                                                     const v1::ReceiveMessageRequest* request,
                                                     v1::ReceiveMessageResponse* response) {
+  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/ReceiveMessage");
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
-  if (!queue.ok()) return FinishNow(context, queue.status());
-  auto* call = new ReceiveCall(context, request, response, parked_);  // deletes itself
+  if (!queue.ok()) return Unary{context->DefaultReactor(), counted}.FinishNow(queue.status());
+  auto* call = new ReceiveCall(context, request, response, parked_, counted);  // deletes itself
   call->Start(*std::move(queue));
   return call;
 }
@@ -199,10 +209,11 @@ QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
 QueueService::Reactor* QueueService::DeleteMessage(Context* context,
                                                    const v1::DeleteMessageRequest* request,
                                                    v1::DeleteMessageResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteMessage");
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
-  if (!queue.ok()) return FinishNow(context, queue.status());
+  if (!queue.ok()) return unary.FinishNow(queue.status());
   const absl::Status checked = CheckEntries(request->receipt_handles_size());
-  if (!checked.ok()) return FinishNow(context, checked);
+  if (!checked.ok()) return unary.FinishNow(checked);
 
   std::vector<ReceiptHandle> handles;
   std::vector<absl::Status> decoded;
@@ -213,24 +224,24 @@ QueueService::Reactor* QueueService::DeleteMessage(Context* context,
     decoded.push_back(handle.status());
     if (handle.ok()) handles.push_back(*handle);
   }
-  Reactor* reactor = context->DefaultReactor();
   if (handles.empty()) {
-    reactor->Finish(ReplyStatuses(decoded, {}, response));
-    return reactor;
+    unary.Finish(ReplyStatuses(decoded, {}, response));
+    return unary.reactor;
   }
-  queue->DeleteBatchAsync(handles, [reactor, response, decoded = std::move(decoded)](auto results) {
-    reactor->Finish(ReplyStatuses(decoded, results, response));
+  queue->DeleteBatchAsync(handles, [unary, response, decoded = std::move(decoded)](auto results) {
+    unary.Finish(ReplyStatuses(decoded, results, response));
   });
-  return reactor;
+  return unary.reactor;
 }
 
 QueueService::Reactor* QueueService::ChangeMessageVisibility(
     Context* context, const v1::ChangeMessageVisibilityRequest* request,
     v1::ChangeMessageVisibilityResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/ChangeMessageVisibility");
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
-  if (!queue.ok()) return FinishNow(context, queue.status());
+  if (!queue.ok()) return unary.FinishNow(queue.status());
   const absl::Status checked = CheckEntries(request->entries_size());
-  if (!checked.ok()) return FinishNow(context, checked);
+  if (!checked.ok()) return unary.FinishNow(checked);
 
   const auto decode =
       [](const v1::ChangeMessageVisibilityEntry& entry) -> absl::StatusOr<VisibilityChange> {
@@ -255,22 +266,22 @@ QueueService::Reactor* QueueService::ChangeMessageVisibility(
     decoded.push_back(change.status());
     if (change.ok()) changes.push_back(*change);
   }
-  Reactor* reactor = context->DefaultReactor();
   if (changes.empty()) {
-    reactor->Finish(ReplyStatuses(decoded, {}, response));
-    return reactor;
+    unary.Finish(ReplyStatuses(decoded, {}, response));
+    return unary.reactor;
   }
   queue->ChangeMessageVisibilityBatchAsync(
-      changes, [reactor, response, decoded = std::move(decoded)](auto results) {
-        reactor->Finish(ReplyStatuses(decoded, results, response));
+      changes, [unary, response, decoded = std::move(decoded)](auto results) {
+        unary.Finish(ReplyStatuses(decoded, results, response));
       });
-  return reactor;
+  return unary.reactor;
 }
 
 QueueService::Reactor* QueueService::PeekMessages(Context* context,
                                                   const v1::PeekMessagesRequest* request,
                                                   v1::PeekMessagesResponse* response) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/PeekMessages");
+  return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     PeekOptions options;

@@ -11,7 +11,6 @@
 #include <condition_variable>
 #include <mutex>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
@@ -160,7 +159,7 @@ class ServerImpl final : public Server {
       absl::Status free = CheckUnixPathFree(address.unix_path);
       if (!free.ok()) return free;
     }
-    service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &parked_);
+    service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &parked_, &calls_);
     service_->set_url_prefix(
         absl::StrCat("http://", http_address_, "/", options_.broker.account, "/"));
 
@@ -178,10 +177,6 @@ class ServerImpl final : public Server {
     int port = 0;
     builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials(), &port);
     builder.RegisterService(service_.get());
-    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
-        interceptors;
-    interceptors.push_back(calls_.NewInterceptors());
-    builder.experimental().SetInterceptorCreators(std::move(interceptors));
     grpc_ = builder.BuildAndStart();
     if (grpc_ == nullptr || (address.unix_path.empty() && port == 0)) {
       return absl::UnavailableError(

@@ -25,10 +25,10 @@ TEST(HistogramTest, BoundsAreInclusive) {
 TEST(HistogramTest, StatsHaveBoundsAndSumInTheUnitAskedFor) {
   Small histogram;
   for (const int64_t value : {10, 11, 20, 41, 1000}) histogram.Record(value);
-  const HistogramStats stats = histogram.Stats(0.5);
+  const HistogramStats stats = histogram.Stats(2);
   EXPECT_EQ(stats.upper_bounds, (std::vector<double>{5, 10, 20}));
   EXPECT_EQ(stats.counts, (std::vector<uint64_t>{1, 2, 0, 2}));
-  EXPECT_EQ(stats.sum, (10 + 11 + 20 + 41 + 1000) * 0.5);
+  EXPECT_EQ(stats.sum, (10 + 11 + 20 + 41 + 1000) / 2.0);
   EXPECT_EQ(stats.count(), 5u);
 }
 
