@@ -14,6 +14,7 @@
 #include "broker/queue/engine.h"
 #include "broker/queue/validation.h"
 #include "broker/registry.h"
+#include "broker/survey.h"
 #include "storage/memory_store.h"
 #include "storage/rocksdb_store.h"
 
@@ -200,16 +201,24 @@ class BrokerImpl final : public Broker {
     stats.messages_expired = engine_.expired.load();
     stats.messages_dead_lettered = engine_.dead_lettered.load();
     stats.bytes_sent = engine_.bytes_sent.load();
-    stats.commits = log_.commits();
-    stats.commit_operations = log_.operations();
-    stats.syncs = log_.syncs();
     stats.queues = static_cast<int64_t>(registry_.size());
     stats.parked_receives = engine_.parked.load();
     stats.resident_messages = engine_.resident.load();
     stats.resident_bytes = engine_.resident_bytes.load();
-    stats.refusing_writes = log_.refusing_writes();
-    stats.refusing_sends = log_.refusing_sends();
+    stats.receive_latency = engine_.receive_latency_ms.Stats(1e3);
+    log_.AddTo(&stats);
     return stats;
+  }
+
+  absl::StatusOr<QueueSurvey> SurveyQueues(const SurveyOptions& options) const override {
+    if (engine_.closed.load(std::memory_order_acquire)) return BrokerClosed();
+    return Survey(registry_.list(), engine_.WallMs(), options);
+  }
+
+  absl::StatusOr<StorageStats> StatStorage() const override {
+    MutexLock lock(&engine_.peek_mutex);
+    if (engine_.store == nullptr) return BrokerClosed();
+    return engine_.store->Stats();
   }
 
   const RecoveryReport& recovery() const override { return recovery_; }
@@ -371,7 +380,8 @@ class BrokerImpl final : public Broker {
   }
 
   std::unique_ptr<storage::Store> store_;
-  Engine engine_;
+  // (Mutable: StatStorage keeps Close from closing the store meanwhile.)
+  mutable Engine engine_;
   // (Mutable: NextDeadline sorts in what was armed.)
   mutable core::Timer timer_;
   Registry registry_;

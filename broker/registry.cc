@@ -74,6 +74,7 @@ class CreateQueueOp final : public DefinitionOp {
 
   void Publish() override {
     if (!created_) return;
+    registry_->list_.Add(queue_);
     MutexLock lock(&registry_->mutex_);
     registry_->queues_.emplace(queue_->name(), queue_);
   }
@@ -178,6 +179,7 @@ class DeleteQueueOp final : public DefinitionOp {
       MutexLock lock(&registry_->mutex_);
       registry_->queues_.erase(name_);
     }
+    registry_->list_.Remove(*queue_);
     queue_->Drop();
   }
 
@@ -213,6 +215,7 @@ absl::Status Registry::Add(const storage::StoredQueue& row) {
   const std::shared_ptr<StandardQueue> queue =
       Make(row.queue, *std::move(description), row.counters);
   defined_.emplace(queue->name(), queue);
+  list_.Add(queue);
   MutexLock lock(&mutex_);
   queues_.emplace(queue->name(), queue);
   return absl::OkStatus();

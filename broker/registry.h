@@ -11,6 +11,7 @@
 #include "broker/base/mutex.h"
 #include "broker/queue/engine.h"
 #include "broker/queue/standard_queue.h"
+#include "broker/queue_list.h"
 
 namespace barista::internal {
 
@@ -41,6 +42,7 @@ class Registry {
   absl::StatusOr<ListQueuesResult> List(const ListQueuesOptions& options) const;
   std::vector<std::shared_ptr<StandardQueue>> All() const;
   size_t size() const;
+  const QueueList& list() const { return list_; }
 
  private:
   friend class CreateQueueOp;
@@ -65,6 +67,7 @@ class Registry {
   mutable Mutex mutex_;
   std::map<absl::string_view, std::shared_ptr<StandardQueue>> queues_
       ABSL_GUARDED_BY(mutex_);  // durable, by name
+  QueueList list_;              // the same
 };
 
 }  // namespace barista::internal

@@ -183,9 +183,9 @@ class MemoryStore : public Store {
                      {.reason = "UnsupportedOperation"});
   }
 
-  StoreStats Stats() const override {
+  StorageStats Stats() const override {
     MutexLock lock(&mutex_);
-    StoreStats stats;
+    StorageStats stats;
     for (const auto& [queue, rows] : queues_) stats.live_bytes += rows.bytes;
     stats.memtable_bytes = stats.live_bytes;
     return stats;

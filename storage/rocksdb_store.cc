@@ -46,6 +46,7 @@
 #include "storage/rocksdb_rows.h"
 #include "storage/rocksdb_runs.h"
 #include "storage/rocksdb_slice.h"
+#include "storage/rocksdb_stats.h"
 #include "storage/rocksdb_status.h"
 #include "storage/run_record.h"
 
@@ -112,7 +113,7 @@ class RocksDbStore : public Store {
   void StopReclaim() override { reclaim_stopped_.store(true); }
   absl::StatusOr<BackupResult> Backup(const std::string& dir,
                                       const ProgressCallback& progress) override;
-  StoreStats Stats() const override;
+  StorageStats Stats() const override;
 
  private:
   static BatchTranslator::Options TranslatorOptions(const RocksDbStoreOptions& options) {
@@ -458,32 +459,10 @@ absl::StatusOr<BackupResult> RocksDbStore::Backup(const std::string& dir,
   return result;
 }
 
-StoreStats RocksDbStore::Stats() const {
-  StoreStats stats;
-  uint64_t value = 0;
-  for (rocksdb::ColumnFamilyHandle* family : families_) {
-    if (db_->GetIntProperty(family, rocksdb::DB::Properties::kEstimateLiveDataSize, &value))
-      stats.live_bytes += value;
-    if (db_->GetIntProperty(family, rocksdb::DB::Properties::kIsWriteStopped, &value)) {
-      stats.write_stalled |= value != 0;
-    }
-  }
-  uint64_t blobs = 0;
-  uint64_t garbage = 0;
-  if (db_->GetIntProperty(Handle(Family::kMessages), rocksdb::DB::Properties::kLiveBlobFileSize,
-                          &blobs) &&
-      db_->GetIntProperty(Handle(Family::kMessages),
-                          rocksdb::DB::Properties::kLiveBlobFileGarbageSize, &garbage)) {
-    stats.live_bytes += blobs - std::min(blobs, garbage);
-  }
-  if (db_->GetIntProperty(rocksdb::DB::Properties::kActualDelayedWriteRate, &value)) {
-    stats.write_stalled |= value != 0;
-  }
+StorageStats RocksDbStore::Stats() const {
+  StorageStats stats = ReadStats(db_, families_, env_, directory_.db_dir);
   stats.memtable_bytes = buffers_->memory_usage();
-  std::vector<rocksdb::Env::FileAttributes> files;
-  if (env_->GetChildrenFileAttributes(directory_.db_dir, &files).ok()) {
-    for (const rocksdb::Env::FileAttributes& file : files) stats.disk_bytes += file.size_bytes;
-  }
+  stats.free_bytes = static_cast<uint64_t>(std::max<int64_t>(FreeSpace(), 0));
   return stats;
 }
 

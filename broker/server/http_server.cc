@@ -1,5 +1,6 @@
 #include "broker/server/http_server.h"
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -91,11 +92,11 @@ int HttpStatusOf(absl::StatusCode code) {
 // One connection. Everything runs on the server's one thread; what is under way keeps it alive.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(tcp::socket socket, const HttpHandler* handler, size_t* connections)
+  Connection(tcp::socket socket, const HttpHandler* handler, std::atomic<size_t>* connections)
       : stream_(std::move(socket)), handler_(handler), connections_(connections) {
-    ++*connections_;
+    connections_->fetch_add(1, std::memory_order_relaxed);
   }
-  ~Connection() { --*connections_; }
+  ~Connection() { connections_->fetch_sub(1, std::memory_order_relaxed); }
 
   void Read() {
     parser_.emplace();
@@ -173,7 +174,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   beast::tcp_stream stream_;
   const HttpHandler* const handler_;
-  size_t* const connections_;
+  std::atomic<size_t>* const connections_;
   beast::flat_buffer buffer_{HttpServer::kMaxHeaderBytes + HttpServer::kMaxBodyBytes};
   std::optional<http::request_parser<http::string_body>> parser_;
   std::optional<http::response<http::string_body>> response_;
@@ -209,8 +210,9 @@ HttpResponse HttpError(const absl::Status& status) {
 }
 
 struct HttpServer::State {
-  // Before io: connections that are destroyed with it count down here. Io thread only.
-  size_t connections = 0;
+  // Before io: connections that are destroyed with it count down here. Written by the io thread,
+  // and read by it and by connections(); it publishes nothing: relaxed.
+  std::atomic<size_t> connections{0};
   asio::io_context io{1};
   std::vector<std::unique_ptr<Listener>> listeners;
   std::thread thread;
@@ -218,7 +220,7 @@ struct HttpServer::State {
   void Accept(Listener* listener) {
     listener->acceptor.async_accept([this, listener](error_code error, tcp::socket socket) {
       if (error == asio::error::operation_aborted || !listener->acceptor.is_open()) return;
-      if (!error && connections < kMaxConnections) {
+      if (!error && connections.load(std::memory_order_relaxed) < kMaxConnections) {
         error_code ignored;
         socket.set_option(tcp::no_delay(true), ignored);
         std::make_shared<Connection>(std::move(socket), &listener->handler, &connections)->Read();
@@ -266,6 +268,10 @@ absl::StatusOr<ListenAddress> HttpServer::Listen(const ListenAddress& address,
 void HttpServer::Start() {
   for (const auto& listener : state_->listeners) state_->Accept(listener.get());
   state_->thread = std::thread([this] { state_->io.run(); });
+}
+
+size_t HttpServer::connections() const {
+  return state_->connections.load(std::memory_order_relaxed);
 }
 
 void HttpServer::Stop() {

@@ -14,6 +14,7 @@
 #include "broker/server/message_codec.h"
 #include "broker/server/send_stream.h"
 #include "broker/server/text.h"
+#include "broker/server/trace_metadata.h"
 
 namespace barista::server {
 namespace {
@@ -28,25 +29,26 @@ void EncodeMap(const std::map<std::string, std::string>& from, TextMap* to) {
   for (const auto& [key, value] : from) (*to)[ToUtf8(key)] = ToUtf8(value);
 }
 
-grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
-                                    const absl::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status));
+}  // namespace
+
+QueueService::QueueService(Broker* broker, Executor* executor, DrainList* drains,
+                           const CallMetrics* calls)
+    : broker_(broker), executor_(executor), drains_(drains), calls_(calls) {}
+
+QueueService::Unary QueueService::Begin(Context* context, absl::string_view method) const {
+  return {context->DefaultReactor(), calls_->Begin(method)};
+}
+
+QueueService::Reactor* QueueService::Unary::FinishNow(const absl::Status& status) const {
+  Finish(ToGrpcStatus(status));
   return reactor;
 }
 
-}  // namespace
-
-QueueService::QueueService(Broker* broker, Executor* executor, DrainList* drains)
-    : broker_(broker), executor_(executor), drains_(drains) {}
-
-QueueService::Reactor* QueueService::Submit(Context* context,
-                                            absl::AnyInvocable<absl::Status()> work) {
-  Reactor* reactor = context->DefaultReactor();
-  const bool accepted = executor_->TrySubmit(
-      [reactor, work = std::move(work)]() mutable { reactor->Finish(ToGrpcStatus(work())); });
-  if (!accepted) reactor->Finish(ToGrpcStatus(ServerBusy()));
-  return reactor;
+QueueService::Reactor* QueueService::Submit(Unary unary, absl::AnyInvocable<absl::Status()> work) {
+  const bool accepted =
+      executor_->TrySubmit([unary, work = std::move(work)]() mutable { unary.FinishNow(work()); });
+  if (!accepted) unary.FinishNow(ServerBusy());
+  return unary.reactor;
 }
 
 absl::Status QueueService::Describe(Queue queue, v1::Queue* out) const {
@@ -65,7 +67,8 @@ absl::Status QueueService::Describe(Queue queue, v1::Queue* out) const {
 QueueService::Reactor* QueueService::CreateQueue(Context* context,
                                                  const v1::CreateQueueRequest* request,
                                                  v1::CreateQueueResponse* response) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/CreateQueue");
+  return Submit(unary, [=, this]() -> absl::Status {
     const absl::StatusOr<QueueAttributes> attributes =
         ParseQueueAttributes(DecodeMap(request->attributes()));
     if (!attributes.ok()) return attributes.status();
@@ -78,7 +81,8 @@ QueueService::Reactor* QueueService::CreateQueue(Context* context,
 
 QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQueueRequest* request,
                                               v1::GetQueueResponse* response) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/GetQueue");
+  return Submit(unary, [=, this]() -> absl::Status {
     const absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return Describe(*queue, response->mutable_queue());
@@ -88,7 +92,8 @@ QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQue
 QueueService::Reactor* QueueService::SetQueueAttributes(
     Context* context, const v1::SetQueueAttributesRequest* request,
     v1::SetQueueAttributesResponse*) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/SetQueueAttributes");
+  return Submit(unary, [=, this]() -> absl::Status {
     const absl::StatusOr<QueueAttributes> attributes =
         ParseQueueAttributes(DecodeMap(request->attributes()));
     if (!attributes.ok()) return attributes.status();
@@ -101,13 +106,15 @@ QueueService::Reactor* QueueService::SetQueueAttributes(
 QueueService::Reactor* QueueService::DeleteQueue(Context* context,
                                                  const v1::DeleteQueueRequest* request,
                                                  v1::DeleteQueueResponse*) {
-  return Submit(context, [=, this] { return broker_->DeleteQueue(request->queue()); });
+  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteQueue");
+  return Submit(unary, [=, this] { return broker_->DeleteQueue(request->queue()); });
 }
 
 QueueService::Reactor* QueueService::ListQueues(Context* context,
                                                 const v1::ListQueuesRequest* request,
                                                 v1::ListQueuesResponse* response) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/ListQueues");
+  return Submit(unary, [=, this]() -> absl::Status {
     ListQueuesOptions options;
     options.prefix = request->prefix();
     if (request->max_results() != 0) options.max_results = request->max_results();
@@ -123,7 +130,8 @@ QueueService::Reactor* QueueService::ListQueues(Context* context,
 QueueService::Reactor* QueueService::PurgeQueue(Context* context,
                                                 const v1::PurgeQueueRequest* request,
                                                 v1::PurgeQueueResponse*) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/PurgeQueue");
+  return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return queue->Purge();
@@ -132,7 +140,8 @@ QueueService::Reactor* QueueService::PurgeQueue(Context* context,
 
 QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQueueRequest* request,
                                               v1::TagQueueResponse*) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/TagQueue");
+  return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return queue->Tag(DecodeMap(request->tags()));
@@ -142,7 +151,8 @@ QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQue
 QueueService::Reactor* QueueService::UntagQueue(Context* context,
                                                 const v1::UntagQueueRequest* request,
                                                 v1::UntagQueueResponse*) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/UntagQueue");
+  return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return queue->Untag(
@@ -155,10 +165,11 @@ QueueService::Reactor* QueueService::UntagQueue(Context* context,
 QueueService::Reactor* QueueService::SendMessage(Context* context,
                                                  const v1::SendMessageRequest* request,
                                                  v1::SendMessageResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/SendMessage");
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
-  if (!queue.ok()) return FinishNow(context, queue.status());
+  if (!queue.ok()) return unary.FinishNow(queue.status());
   const absl::Status checked = CheckEntries(request->entries_size());
-  if (!checked.ok()) return FinishNow(context, checked);
+  if (!checked.ok()) return unary.FinishNow(checked);
 
   std::vector<OutgoingMessage> messages;
   std::vector<absl::Status> decoded;
@@ -169,23 +180,26 @@ QueueService::Reactor* QueueService::SendMessage(Context* context,
     decoded.push_back(message.status());
     if (message.ok()) messages.push_back(*std::move(message));
   }
-  Reactor* reactor = context->DefaultReactor();
-  if (messages.empty()) {
-    reactor->Finish(ReplySends(decoded, {}, response));
-    return reactor;
+  if (const auto trace = TraceContextOf(context->client_metadata()); trace.has_value()) {
+    AddTraceContext(*trace, queue->maximum_message_size(), &messages);
   }
-  queue->SendBatchAsync(messages, [reactor, response, decoded = std::move(decoded)](auto results) {
-    reactor->Finish(ReplySends(decoded, results, response));
+  if (messages.empty()) {
+    unary.Finish(ReplySends(decoded, {}, response));
+    return unary.reactor;
+  }
+  queue->SendBatchAsync(messages, [unary, response, decoded = std::move(decoded)](auto results) {
+    unary.Finish(ReplySends(decoded, results, response));
   });
-  return reactor;
+  return unary.reactor;
 }
 
 QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
                                                     const v1::ReceiveMessageRequest* request,
                                                     v1::ReceiveMessageResponse* response) {
+  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/ReceiveMessage");
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
-  if (!queue.ok()) return FinishNow(context, queue.status());
-  auto* call = new ReceiveCall(context, request, response, drains_);  // deletes itself
+  if (!queue.ok()) return Unary{context->DefaultReactor(), counted}.FinishNow(queue.status());
+  auto* call = new ReceiveCall(context, request, response, drains_, counted);  // deletes itself
   call->Start(*std::move(queue));
   return call;
 }
@@ -193,10 +207,11 @@ QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
 QueueService::Reactor* QueueService::DeleteMessage(Context* context,
                                                    const v1::DeleteMessageRequest* request,
                                                    v1::DeleteMessageResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteMessage");
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
-  if (!queue.ok()) return FinishNow(context, queue.status());
+  if (!queue.ok()) return unary.FinishNow(queue.status());
   const absl::Status checked = CheckEntries(request->receipt_handles_size());
-  if (!checked.ok()) return FinishNow(context, checked);
+  if (!checked.ok()) return unary.FinishNow(checked);
 
   std::vector<ReceiptHandle> handles;
   std::vector<absl::Status> decoded;
@@ -207,24 +222,24 @@ QueueService::Reactor* QueueService::DeleteMessage(Context* context,
     decoded.push_back(handle.status());
     if (handle.ok()) handles.push_back(*handle);
   }
-  Reactor* reactor = context->DefaultReactor();
   if (handles.empty()) {
-    reactor->Finish(ReplyStatuses(decoded, {}, response));
-    return reactor;
+    unary.Finish(ReplyStatuses(decoded, {}, response));
+    return unary.reactor;
   }
-  queue->DeleteBatchAsync(handles, [reactor, response, decoded = std::move(decoded)](auto results) {
-    reactor->Finish(ReplyStatuses(decoded, results, response));
+  queue->DeleteBatchAsync(handles, [unary, response, decoded = std::move(decoded)](auto results) {
+    unary.Finish(ReplyStatuses(decoded, results, response));
   });
-  return reactor;
+  return unary.reactor;
 }
 
 QueueService::Reactor* QueueService::ChangeMessageVisibility(
     Context* context, const v1::ChangeMessageVisibilityRequest* request,
     v1::ChangeMessageVisibilityResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/ChangeMessageVisibility");
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
-  if (!queue.ok()) return FinishNow(context, queue.status());
+  if (!queue.ok()) return unary.FinishNow(queue.status());
   const absl::Status checked = CheckEntries(request->entries_size());
-  if (!checked.ok()) return FinishNow(context, checked);
+  if (!checked.ok()) return unary.FinishNow(checked);
 
   const auto decode =
       [](const v1::ChangeMessageVisibilityEntry& entry) -> absl::StatusOr<VisibilityChange> {
@@ -249,22 +264,22 @@ QueueService::Reactor* QueueService::ChangeMessageVisibility(
     decoded.push_back(change.status());
     if (change.ok()) changes.push_back(*change);
   }
-  Reactor* reactor = context->DefaultReactor();
   if (changes.empty()) {
-    reactor->Finish(ReplyStatuses(decoded, {}, response));
-    return reactor;
+    unary.Finish(ReplyStatuses(decoded, {}, response));
+    return unary.reactor;
   }
   queue->ChangeMessageVisibilityBatchAsync(
-      changes, [reactor, response, decoded = std::move(decoded)](auto results) {
-        reactor->Finish(ReplyStatuses(decoded, results, response));
+      changes, [unary, response, decoded = std::move(decoded)](auto results) {
+        unary.Finish(ReplyStatuses(decoded, results, response));
       });
-  return reactor;
+  return unary.reactor;
 }
 
 QueueService::Reactor* QueueService::PeekMessages(Context* context,
                                                   const v1::PeekMessagesRequest* request,
                                                   v1::PeekMessagesResponse* response) {
-  return Submit(context, [=, this]() -> absl::Status {
+  const Unary unary = Begin(context, "barista.v1.QueueService/PeekMessages");
+  return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     PeekOptions options;
@@ -290,13 +305,15 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
 grpc::ServerBidiReactor<v1::SendStreamRequest, v1::SendStreamResponse>* QueueService::SendStream(
     Context*) {
   return server::SendStream::Begin(std::make_shared<server::SendStream>(
-      broker_, server::SendStream::Server{drains_, executor_}));
+      broker_, server::SendStream::Server{drains_, executor_,
+                                          calls_->Begin("barista.v1.QueueService/SendStream")}));
 }
 
 grpc::ServerBidiReactor<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>*
 QueueService::ConsumeStream(Context*) {
   return server::ConsumeStream::Begin(std::make_shared<server::ConsumeStream>(
-      broker_, server::ConsumeStream::Server{drains_, executor_}));
+      broker_, server::ConsumeStream::Server{
+                   drains_, executor_, calls_->Begin("barista.v1.QueueService/ConsumeStream")}));
 }
 
 }  // namespace barista::server

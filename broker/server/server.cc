@@ -15,7 +15,9 @@
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
 #include "broker/server/admin/admin_handler.h"
+#include "broker/server/admin/metrics.h"
 #include "broker/server/admin_service.h"
+#include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
 #include "broker/server/http_server.h"
 #include "broker/server/listen_address.h"
@@ -76,12 +78,23 @@ class ServerImpl final : public Server {
     const auto grpc = CheckAddress("grpc_listen", options_.grpc_listen, true, insecure);
     if (!grpc.ok()) return grpc.status();
 
+    if (options_.metrics_queues < 0 || options_.metrics_queues > kMaxSurveyedQueues) {
+      return MakeError(absl::StatusCode::kInvalidArgument,
+                       absl::StrCat("metrics_queues is ", options_.metrics_queues, "; limit [0, ",
+                                    kMaxSurveyedQueues, "]"),
+                       {.reason = "InvalidParameterValue",
+                        .field = "metrics_queues",
+                        .value = absl::StrCat(options_.metrics_queues),
+                        .limit = absl::StrCat("[0, ", kMaxSurveyedQueues, "]")});
+    }
+
     absl::StatusOr<std::unique_ptr<Broker>> broker = Broker::Open(options_.broker);
     if (!broker.ok()) return broker.status();
     broker_ = *std::move(broker);
 
-    admin_handler_ =
-        std::make_unique<AdminHandler>(broker_.get(), &executor_, clock_.get(), &draining_);
+    metrics_ = std::make_unique<Metrics>(broker_.get(), &calls_, &http_, options_.metrics_queues);
+    admin_handler_ = std::make_unique<AdminHandler>(broker_.get(), metrics_.get(), &executor_,
+                                                    clock_.get(), &draining_);
     const auto http_bound =
         http_.Listen(*http, NoAwsProtocolsYet([this] { return grpc_address_; }));
     if (!http_bound.ok()) return http_bound.status();
@@ -148,7 +161,7 @@ class ServerImpl final : public Server {
       absl::Status free = CheckUnixPathFree(address.unix_path);
       if (!free.ok()) return free;
     }
-    service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &drains_);
+    service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &drains_, &calls_);
     service_->set_url_prefix(
         absl::StrCat("http://", http_address_, "/", options_.broker.account, "/"));
 
@@ -190,6 +203,8 @@ class ServerImpl final : public Server {
   // Who drains stores it, once; /readyz loads it. It publishes nothing else, so relaxed is enough:
   // late by a request at worst.
   std::atomic<bool> draining_ = false;
+  CallMetrics calls_{{v1::QueueService::service_full_name()}};
+  std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<AdminHandler> admin_handler_;
   HttpServer http_;
   std::unique_ptr<QueueService> service_;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "broker/server/call_metrics.h"
 #include "broker/server/drain_list.h"
 #include "broker/server/executor.h"
 #include "broker/server/strand.h"
@@ -37,10 +38,11 @@ template <typename Stream, typename Request, typename Response>
 class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
                       public std::enable_shared_from_this<Stream> {
  public:
-  // What a stream needs of its server; outlives it.
+  // What a stream needs of its server, which outlives it.
   struct Server {
     DrainList* drains;
     Executor* executor;
+    CallMetrics::Call counted;
   };
 
   ~StreamReactor() override { server_.drains->Leave(); }
@@ -142,6 +144,7 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
     }
     if (std::optional<grpc::Status> end = stream.End()) {
       ended_ = true;
+      server_.counted.End(*end);
       this->Finish(*std::move(end));  // OnDone may run before it returns
     }
   }

@@ -95,7 +95,7 @@ class ScriptedStore : public storage::Store {
                                       const ProgressCallback& progress) override {
     return on_backup ? on_backup(dir, progress) : inner_->Backup(dir, progress);
   }
-  storage::StoreStats Stats() const override { return {}; }
+  StorageStats Stats() const override { return {}; }
 
   // `meanwhile` (or null) is called once, by the next Scan, between its reading and its return.
   // (Where a Scan may be that of a turn, it must not wait for another turn.) True: it takes the

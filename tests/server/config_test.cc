@@ -78,6 +78,7 @@ TEST_F(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config.server.broker.account, "000000000000");
   EXPECT_EQ(config.server.broker.region, "us-east-1");
   EXPECT_EQ(config.server.drain_time, absl::Seconds(10));
+  EXPECT_EQ(config.server.metrics_queues, 100);
   EXPECT_FALSE(config.server.broker.accept_truncated_log);
   EXPECT_FALSE(config.server.manual_clock);
   EXPECT_FALSE(config.server.insecure);
@@ -104,7 +105,7 @@ TEST_F(ConfigTest, EverySettingCanComeFromEverySource) {
       {"sync-interval", "1s"},     {"free-space-floor", "0"},
       {"account", "123456789012"}, {"region", "eu-1"},
       {"ready-file", "r"},         {"drain-time", "1m"},
-      {"log-level", "debug"},
+      {"log-level", "debug"},      {"metrics-queues", "7"},
   };
   std::vector<std::string> flags;
   std::string yaml;

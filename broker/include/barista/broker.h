@@ -16,6 +16,7 @@
 #include "barista/message.h"
 #include "barista/queue.h"
 #include "barista/queue_attributes.h"
+#include "barista/stats.h"
 
 namespace barista {
 
@@ -82,25 +83,6 @@ struct RecoveryReport {
   uint64_t synced_commits_lost = 0;
 };
 
-// Counts since Open, for metrics. Not a consistent snapshot.
-struct BrokerStats {
-  uint64_t messages_sent = 0;
-  uint64_t messages_received = 0;
-  uint64_t messages_deleted = 0;
-  uint64_t messages_expired = 0;  // by retention
-  uint64_t messages_dead_lettered = 0;
-  uint64_t bytes_sent = 0;
-  uint64_t commits = 0;            // batches written
-  uint64_t commit_operations = 0;  // requests in them; a batch of messages is one
-  uint64_t syncs = 0;
-  int64_t queues = 0;
-  int64_t parked_receives = 0;
-  int64_t resident_messages = 0;  // in memory: ready, in flight
-  int64_t resident_bytes = 0;
-  bool refusing_writes = false;  // after a failed write or sync (I10)
-  bool refusing_sends = false;   // below free_space_floor_bytes
-};
-
 // A message broker: queues with the semantics of Amazon SQS, in this process. Thread-safe.
 //
 // Threads: a committer, a timer and a pager, beside those of the storage; none in manual mode.
@@ -157,7 +139,14 @@ class Broker {
   virtual absl::StatusOr<BackupResult> Backup(const std::string& dir,
                                               const ProgressCallback& progress = {}) = 0;
 
+  // O(1).
   virtual BrokerStats Stats() const = 0;
+  // Counts the messages of all queues with the prefix and lists the deepest of them. O(queues), in
+  // small steps that hold nobody up. kInvalidArgument/InvalidParameterValue: max_queues out of its
+  // range.
+  virtual absl::StatusOr<QueueSurvey> SurveyQueues(const SurveyOptions& options = {}) const = 0;
+  // Asks the storage, and waits for it: some milliseconds with many files.
+  virtual absl::StatusOr<StorageStats> StatStorage() const = 0;
   virtual const RecoveryReport& recovery() const = 0;
   virtual const BrokerOptions& options() const = 0;
 

@@ -1,6 +1,7 @@
 #ifndef BARISTA_QUEUE_H_
 #define BARISTA_QUEUE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -147,6 +148,9 @@ class Queue {
   absl::StatusOr<std::vector<PeekedMessage>> Peek(const PeekOptions& options = {});
 
   absl::StatusOr<QueueDescription> Describe();
+
+  // The attribute MaximumMessageSize as it is now: one load.
+  size_t maximum_message_size() const;
 
   // ---- Definition ----
 

@@ -12,7 +12,6 @@
 #include "absl/strings/strip.h"
 #include "barista/error.h"
 #include "broker/server/admin/message_json.h"
-#include "broker/server/admin/metrics.h"
 #include "broker/server/text.h"
 
 namespace barista::server {
@@ -41,9 +40,9 @@ std::optional<std::string> PeekedQueue(absl::string_view path) {
 
 }  // namespace
 
-AdminHandler::AdminHandler(Broker* broker, Executor* executor, ManualClock* clock,
-                           const std::atomic<bool>* draining)
-    : broker_(broker), executor_(executor), clock_(clock), draining_(draining) {}
+AdminHandler::AdminHandler(Broker* broker, const Metrics* metrics, Executor* executor,
+                           ManualClock* clock, const std::atomic<bool>* draining)
+    : broker_(broker), metrics_(metrics), executor_(executor), clock_(clock), draining_(draining) {}
 
 void AdminHandler::Handle(HttpRequest request, HttpReply reply) {
   const std::string& path = request.path;
@@ -59,11 +58,7 @@ void AdminHandler::Handle(HttpRequest request, HttpReply reply) {
   if (path == "/readyz") return reply(get ? Ready() : NotAllowed(request, "GET"));
   if (path == "/metrics") {
     if (!get) return reply(NotAllowed(request, "GET"));
-    return submit([this]() -> HttpResponse {
-      return {.status = 200,
-              .body = FormatMetrics(*broker_),
-              .content_type = "text/plain; version=0.0.4; charset=utf-8"};
-    });
+    return submit([this, request = std::move(request)] { return ShowMetrics(request); });
   }
   if (path == "/admin/clock/advance" && clock_ != nullptr) {
     if (request.method != "POST") return reply(NotAllowed(request, "POST"));
@@ -82,6 +77,15 @@ HttpResponse AdminHandler::Ready() const {
   const BrokerStats stats = broker_->Stats();
   if (stats.refusing_writes) return Json({{"status", "refusing_writes"}}, 503);
   return Json({{"status", "ready"}, {"refusing_sends", stats.refusing_sends}});
+}
+
+HttpResponse AdminHandler::ShowMetrics(const HttpRequest& request) const {
+  absl::StatusOr<std::string> text =
+      request.query.empty() ? metrics_->Format() : metrics_->FormatQueues(request.query);
+  if (!text.ok()) return HttpError(text.status());
+  return {.status = 200,
+          .body = *std::move(text),
+          .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 
 HttpResponse AdminHandler::AdvanceClock(const HttpRequest& request) {
