@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
 #include "broker/server/batch_reply.h"
+#include "broker/server/grpc_caller.h"
 #include "broker/server/grpc_status.h"
 #include "broker/server/message_codec.h"
 #include "broker/server/text.h"
@@ -34,8 +35,21 @@ grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
 
 }  // namespace
 
-QueueService::QueueService(Broker* broker, Executor* executor, ParkedReceives* parked)
-    : broker_(broker), executor_(executor), parked_(parked) {}
+QueueService::QueueService(Broker* broker, Executor* executor, Access* access,
+                           ParkedReceives* parked)
+    : broker_(broker), executor_(executor), access_(access), parked_(parked) {}
+
+absl::Status QueueService::Check(const Context& context, absl::string_view action,
+                                 absl::string_view queue) {
+  return access_->Check(GrpcCaller(context), action, queue);
+}
+
+absl::Status QueueService::CheckRedrive(const Context& context, absl::string_view action,
+                                        const QueueAttributes& attributes) {
+  if (!attributes.redrive_policy.has_value()) return absl::OkStatus();
+  const std::string& target = attributes.redrive_policy->dead_letter_queue;
+  return target.empty() ? absl::OkStatus() : Check(context, action, target);
+}
 
 QueueService::Reactor* QueueService::Submit(Context* context,
                                             absl::AnyInvocable<absl::Status()> work) {
@@ -67,10 +81,14 @@ absl::Status QueueService::Describe(Queue queue, v1::Queue* out) const {
 QueueService::Reactor* QueueService::CreateQueue(Context* context,
                                                  const v1::CreateQueueRequest* request,
                                                  v1::CreateQueueResponse* response) {
+  const absl::Status allowed = Check(*context, "CreateQueue", request->queue());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   return Submit(context, [=, this]() -> absl::Status {
     const absl::StatusOr<QueueAttributes> attributes =
         ParseQueueAttributes(DecodeMap(request->attributes()));
     if (!attributes.ok()) return attributes.status();
+    const absl::Status redrive = CheckRedrive(*context, "CreateQueue", *attributes);
+    if (!redrive.ok()) return redrive;
     const absl::StatusOr<Queue> queue =
         broker_->CreateQueue(request->queue(), *attributes, DecodeMap(request->tags()));
     if (!queue.ok()) return queue.status();
@@ -80,6 +98,8 @@ QueueService::Reactor* QueueService::CreateQueue(Context* context,
 
 QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQueueRequest* request,
                                               v1::GetQueueResponse* response) {
+  const absl::Status allowed = Check(*context, "GetQueue", request->queue());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   return Submit(context, [=, this]() -> absl::Status {
     const absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
@@ -90,10 +110,14 @@ QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQue
 QueueService::Reactor* QueueService::SetQueueAttributes(
     Context* context, const v1::SetQueueAttributesRequest* request,
     v1::SetQueueAttributesResponse*) {
+  const absl::Status allowed = Check(*context, "SetQueueAttributes", request->queue());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   return Submit(context, [=, this]() -> absl::Status {
     const absl::StatusOr<QueueAttributes> attributes =
         ParseQueueAttributes(DecodeMap(request->attributes()));
     if (!attributes.ok()) return attributes.status();
+    const absl::Status redrive = CheckRedrive(*context, "SetQueueAttributes", *attributes);
+    if (!redrive.ok()) return redrive;
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return queue->SetAttributes(*attributes);
@@ -103,12 +127,16 @@ QueueService::Reactor* QueueService::SetQueueAttributes(
 QueueService::Reactor* QueueService::DeleteQueue(Context* context,
                                                  const v1::DeleteQueueRequest* request,
                                                  v1::DeleteQueueResponse*) {
+  const absl::Status allowed = Check(*context, "DeleteQueue", request->queue());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   return Submit(context, [=, this] { return broker_->DeleteQueue(request->queue()); });
 }
 
 QueueService::Reactor* QueueService::ListQueues(Context* context,
                                                 const v1::ListQueuesRequest* request,
                                                 v1::ListQueuesResponse* response) {
+  const absl::Status allowed = Check(*context, "ListQueues", request->prefix());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   return Submit(context, [=, this]() -> absl::Status {
     ListQueuesOptions options;
     options.prefix = request->prefix();
@@ -125,6 +153,8 @@ QueueService::Reactor* QueueService::ListQueues(Context* context,
 QueueService::Reactor* QueueService::PurgeQueue(Context* context,
                                                 const v1::PurgeQueueRequest* request,
                                                 v1::PurgeQueueResponse*) {
+  const absl::Status allowed = Check(*context, "PurgeQueue", request->queue());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   return Submit(context, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
@@ -134,6 +164,8 @@ QueueService::Reactor* QueueService::PurgeQueue(Context* context,
 
 QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQueueRequest* request,
                                               v1::TagQueueResponse*) {
+  const absl::Status allowed = Check(*context, "TagQueue", request->queue());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   return Submit(context, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
@@ -144,6 +176,8 @@ QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQue
 QueueService::Reactor* QueueService::UntagQueue(Context* context,
                                                 const v1::UntagQueueRequest* request,
                                                 v1::UntagQueueResponse*) {
+  const absl::Status allowed = Check(*context, "UntagQueue", request->queue());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   return Submit(context, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
@@ -157,6 +191,8 @@ QueueService::Reactor* QueueService::UntagQueue(Context* context,
 QueueService::Reactor* QueueService::SendMessage(Context* context,
                                                  const v1::SendMessageRequest* request,
                                                  v1::SendMessageResponse* response) {
+  const absl::Status allowed = Check(*context, "SendMessage", request->queue());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return FinishNow(context, queue.status());
   const absl::Status checked = CheckEntries(request->entries_size());
@@ -185,6 +221,8 @@ QueueService::Reactor* QueueService::SendMessage(Context* context,
 QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
                                                     const v1::ReceiveMessageRequest* request,
                                                     v1::ReceiveMessageResponse* response) {
+  const absl::Status allowed = Check(*context, "ReceiveMessage", request->queue());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return FinishNow(context, queue.status());
   auto* call = new ReceiveCall(context, request, response, parked_);  // deletes itself
@@ -195,6 +233,8 @@ QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
 QueueService::Reactor* QueueService::DeleteMessage(Context* context,
                                                    const v1::DeleteMessageRequest* request,
                                                    v1::DeleteMessageResponse* response) {
+  const absl::Status allowed = Check(*context, "DeleteMessage", request->queue());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return FinishNow(context, queue.status());
   const absl::Status checked = CheckEntries(request->receipt_handles_size());
@@ -223,6 +263,8 @@ QueueService::Reactor* QueueService::DeleteMessage(Context* context,
 QueueService::Reactor* QueueService::ChangeMessageVisibility(
     Context* context, const v1::ChangeMessageVisibilityRequest* request,
     v1::ChangeMessageVisibilityResponse* response) {
+  const absl::Status allowed = Check(*context, "ChangeMessageVisibility", request->queue());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return FinishNow(context, queue.status());
   const absl::Status checked = CheckEntries(request->entries_size());
@@ -266,6 +308,8 @@ QueueService::Reactor* QueueService::ChangeMessageVisibility(
 QueueService::Reactor* QueueService::PeekMessages(Context* context,
                                                   const v1::PeekMessagesRequest* request,
                                                   v1::PeekMessagesResponse* response) {
+  const absl::Status allowed = Check(*context, "PeekMessages", request->queue());
+  if (!allowed.ok()) return FinishNow(context, allowed);
   return Submit(context, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();

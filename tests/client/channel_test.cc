@@ -20,7 +20,7 @@ TEST(ChannelTest, AddressThatIsNoneIsRefused) {
   for (const char* server :
        {"", ":", ":9326", "host", "host:", "host:0", "host:65536", "host:x", "::1:9326", "unix:"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(GrpcTarget(server).status())) << server;
-    EXPECT_TRUE(absl::IsInvalidArgument(OpenChannel(server).status())) << server;
+    EXPECT_TRUE(absl::IsInvalidArgument(OpenChannel({.server = server}).status())) << server;
   }
 }
 
