@@ -3,6 +3,7 @@
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 
+#include <string>
 #include <utility>
 
 namespace barista::server {
@@ -37,9 +38,11 @@ class ReloadedCredentials final : public grpc::ServerCredentials {
     if (current == credentials->fetched_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     const grpc_ssl_pem_key_cert_pair pair = {current->key_pem.c_str(),
                                              current->certificate_pem.c_str()};
-    *config = grpc_ssl_server_certificate_config_create(
-        current->asks_for_client_certificates() ? current->client_ca_pem.c_str() : nullptr, &pair,
-        1);
+    // Debian's gRPC is built with assertions, one of which wants roots also where no client is
+    // asked for a certificate: then anything that holds a certificate does.
+    const std::string& roots =
+        current->asks_for_client_certificates() ? current->client_ca_pem : current->certificate_pem;
+    *config = grpc_ssl_server_certificate_config_create(roots.c_str(), &pair, 1);
     credentials->fetched_ = std::move(current);
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
