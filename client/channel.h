@@ -39,9 +39,9 @@ struct ChannelOptions {
 absl::StatusOr<std::string> ReadTokenFile(const std::string& file);
 
 // A channel to a broker. Nothing is connected before the first call. The connection is
-// re-established with pauses of 50 ms to 1 s. Reads the files once. kInvalidArgument as GrpcTarget,
-// with its name a file that cannot be read, one that needs another beside it, and a token that is
-// none; no error quotes it.
+// re-established with pauses of 50 ms to 1 s; an attempt may take 10 s. Reads the files once.
+// kInvalidArgument as GrpcTarget, with its name a file that cannot be read, one that needs another
+// beside it, and a token that is none; no error quotes it.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const ChannelOptions& options);
 
 // `status` with the ErrorInfo that the broker put into it (barista/error.h). A status without one
