@@ -8,9 +8,8 @@ import sys
 import urllib.error
 import urllib.request
 
-import grpc
 import pytest
-from harness import DEADLINE_SECONDS, FREE_PORTS, run, wait_until
+from harness import DEADLINE_SECONDS, FREE_PORTS, clean_environment, run, wait_until
 
 SECRET = "correct-horse-battery-staple"
 
@@ -199,25 +198,32 @@ def test_administration_over_tls_asks_for_a_token(tmp_path, start, authority):
     assert https_status(broker, authority.root, "/admin/queues/orders/messages", f"prometheus-{SECRET}") == 403
 
 
-def test_python_client_with_tls_and_token(tmp_path, start, authority, stubs, monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(stubs), *sys.path])
-    from barista.v1 import queue_pb2 as api
-    from barista.v1.queue_pb2_grpc import QueueServiceStub
+PYTHON_CLIENT = """
+import os, grpc
+from barista.v1 import queue_pb2 as api
+from barista.v1.queue_pb2_grpc import QueueServiceStub
 
+def broker(token):
+    credentials = grpc.composite_channel_credentials(
+        grpc.ssl_channel_credentials(open(os.environ["ROOT"], "rb").read()), grpc.access_token_call_credentials(token))
+    return QueueServiceStub(grpc.secure_channel(os.environ["BARISTA_SERVER"], credentials))
+
+broker(os.environ["OPS"]).CreateQueue(api.CreateQueueRequest(queue="orders"))
+shop = broker(os.environ["SHOP"])
+shop.SendMessage(api.SendMessageRequest(queue="orders", entries=[api.SendMessageEntry(body=b"two espressos")]))
+try:
+    shop.PurgeQueue(api.PurgeQueueRequest(queue="orders"))
+except grpc.RpcError as error:
+    print(error.code().name)
+"""
+
+
+def test_python_client_with_tls_and_token(tmp_path, start, authority, stubs):
     certificate, key = authority.issue("server")
     tokens = write_tokens(tmp_path / "tokens.yaml", ops=["admin: all"], shop=["send: [orders]"])
     broker = start("--memory", "--tls-cert", certificate, "--tls-key", key, "--token-file", tokens)
-
-    def stub(name):
-        credentials = grpc.composite_channel_credentials(
-            grpc.ssl_channel_credentials(authority.root.read_bytes()),
-            grpc.access_token_call_credentials(f"{name}-{SECRET}"),
-        )
-        return QueueServiceStub(grpc.secure_channel(broker.ready["grpc"], credentials))
-
-    stub("ops").CreateQueue(api.CreateQueueRequest(queue="orders"), timeout=DEADLINE_SECONDS)
-    entries = [api.SendMessageEntry(body=b"two espressos")]
-    stub("shop").SendMessage(api.SendMessageRequest(queue="orders", entries=entries), timeout=DEADLINE_SECONDS)
-    with pytest.raises(grpc.RpcError) as denied:
-        stub("shop").PurgeQueue(api.PurgeQueueRequest(queue="orders"), timeout=DEADLINE_SECONDS)
-    assert denied.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    environment = {"PYTHONPATH": str(stubs), "BARISTA_SERVER": broker.ready["grpc"], "ROOT": str(authority.root),
+                   "OPS": f"ops-{SECRET}", "SHOP": f"shop-{SECRET}"}  # fmt: skip
+    printed = subprocess.run([sys.executable, "-c", PYTHON_CLIENT], env=clean_environment(environment), check=True,
+                             capture_output=True, text=True, timeout=DEADLINE_SECONDS).stdout  # fmt: skip
+    assert printed == "PERMISSION_DENIED\n"
