@@ -10,7 +10,8 @@ namespace barista::bench {
 
 // The floor of a durable send over gRPC: a unary call hands its messages to one writer thread, the
 // writer puts all that has gathered into one RocksDB batch (the engine's options, one row per
-// message), writes it with a sync, and answers the calls. No queues, no checks, nothing to receive.
+// message), writes it with a sync, and answers the calls. Streams the same. No queues, no checks,
+// nothing to receive.
 class SkeletonServer {
  public:
   // Callback API: what `barista serve` uses.

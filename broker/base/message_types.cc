@@ -9,7 +9,6 @@ namespace {
 
 constexpr char kHex[] = "0123456789abcdef";
 // Text length of a UUID, and the places of its hyphens.
-constexpr size_t kUuidText = 36;
 constexpr bool IsHyphen(size_t i) { return i == 8 || i == 13 || i == 18 || i == 23; }
 
 int HexValue(char c) {
@@ -25,18 +24,22 @@ static_assert(ReceiptHandle::kSize * 4 == kHandleText * 3, "base64 without paddi
 }  // namespace
 
 std::string MessageId::ToString() const {
-  std::string text;
-  text.reserve(kUuidText);
-  for (uint8_t byte : bytes_) {
-    if (IsHyphen(text.size())) text.push_back('-');
-    text.push_back(kHex[byte >> 4]);
-    text.push_back(kHex[byte & 15]);
-  }
+  std::string text(kTextSize, '\0');
+  ToText(text.data());
   return text;
 }
 
+void MessageId::ToText(char* out) const {
+  size_t at = 0;
+  for (uint8_t byte : bytes_) {
+    if (IsHyphen(at)) out[at++] = '-';
+    out[at++] = kHex[byte >> 4];
+    out[at++] = kHex[byte & 15];
+  }
+}
+
 std::optional<MessageId> MessageId::Parse(absl::string_view text) {
-  if (text.size() != kUuidText) return std::nullopt;
+  if (text.size() != MessageId::kTextSize) return std::nullopt;
   std::array<uint8_t, kSize> bytes;
   size_t in = 0;
   for (uint8_t& byte : bytes) {

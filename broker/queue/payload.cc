@@ -16,37 +16,46 @@ void PayloadRef::Unref() { payload_->Unref(); }
 
 namespace {
 
-// The record was checked when it was encoded or read.
-storage::MessageRecord Record(const internal::PayloadRef& payload) {
-  if (payload.get() == nullptr) return {};
+// The record was checked when it was encoded or read. Most have nothing to decode.
+storage::MessageRecord Record(const internal::PayloadRef& payload, bool anything) {
+  if (!anything) return {};
   absl::StatusOr<storage::MessageRecord> record = storage::Decode(payload.get()->record());
   return record.ok() ? *record : storage::MessageRecord{};
+}
+storage::MessageRecord Fields(const internal::PayloadRef& payload) {
+  return Record(payload, payload.get() != nullptr && payload.get()->has_fields());
 }
 
 }  // namespace
 
+bool StoredMessage::has_attributes() const {
+  return payload.get() != nullptr && payload.get()->has_attributes();
+}
 MessageAttributes StoredMessage::attributes() const {
-  const storage::MessageRecord record = Record(payload);
+  const storage::MessageRecord record = Record(payload, has_attributes());
   if (record.attribute_count == 0) return {};
   absl::StatusOr<MessageAttributes> attributes =
       storage::DecodeAttributes(record.attributes, record.attribute_count);
   return attributes.ok() ? *std::move(attributes) : MessageAttributes();
 }
-bool StoredMessage::has_attributes() const { return Record(payload).attribute_count > 0; }
+
+bool StoredMessage::has_fields() const {
+  return payload.get() != nullptr && payload.get()->has_fields();
+}
 std::optional<absl::string_view> StoredMessage::group_id() const {
-  return Record(payload).group_id;
+  return Fields(payload).group_id;
 }
 std::optional<absl::string_view> StoredMessage::dedup_id() const {
-  return Record(payload).dedup_id;
+  return Fields(payload).dedup_id;
 }
 std::optional<absl::string_view> StoredMessage::trace_header() const {
-  return Record(payload).trace_header;
+  return Fields(payload).trace_header;
 }
 std::optional<absl::string_view> StoredMessage::sender_id() const {
-  return Record(payload).sender_id;
+  return Fields(payload).sender_id;
 }
 std::optional<absl::string_view> StoredMessage::dead_letter_source() const {
-  return Record(payload).dead_letter_source;
+  return Fields(payload).dead_letter_source;
 }
 
 }  // namespace barista

@@ -69,6 +69,7 @@ class Payload {
   }
   // Whether there may be optional fields (group id, sender, count before a move …).
   bool has_fields() const { return Field<uint32_t>(4) != 0; }
+  bool has_attributes() const { return Field<uint32_t>(8) != 0; }
   absl::string_view body() const {
     return record().substr(storage::kMessageRecordHeaderBytes + Field<uint32_t>(4) +
                            Field<uint32_t>(8));

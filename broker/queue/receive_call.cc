@@ -10,7 +10,7 @@ using commit::CommitLog;
 void ReceiveCall::Start(StandardQueue::Taken taken) {
   if (taken.must_commit) {
     Commit(std::move(taken));
-  } else if (Run() == Ran::kParked || visibility_ns_ == 0) {
+  } else if (Run() == Ran::kParked || limits_.MayLeave()) {
     queue_->WakeReceives();
   }
   // Also for an attempt that went to the log: it may find nothing to deliver, and park.
@@ -35,7 +35,7 @@ ReceiveCall::Ran ReceiveCall::Run() {
   }
   const bool more_on_disk = queue.MoreOnDisk();
   StandardQueue::Taken taken;
-  queue.Take(max_messages_, visibility_ns_, &taken);
+  queue.Take(limits_, &taken);
   if (taken.must_commit) {
     Commit(std::move(taken));
     return Ran::kAway;
@@ -79,7 +79,7 @@ void ReceiveCall::Committed(const absl::Status& status, StandardQueue::Taken tak
     Finish(status);
   } else if (!taken.messages.empty()) {
     Finish(std::move(taken.messages));
-    if (visibility_ns_ == 0) queue_->WakeReceives();
+    if (limits_.MayLeave()) queue_->WakeReceives();
   } else if (Run() == Ran::kParked) {  // Everything went to the dead-letter queue: look for more.
     queue_->WakeReceives();
   }

@@ -25,11 +25,10 @@ namespace barista::internal {
 class ReceiveCall final : public PendingReceive, public std::enable_shared_from_this<ReceiveCall> {
  public:
   // `deadline_ns`: monotonic time until which to wait for messages; 0: do not.
-  ReceiveCall(std::shared_ptr<StandardQueue> queue, int max_messages, int64_t visibility_ns,
+  ReceiveCall(std::shared_ptr<StandardQueue> queue, const StandardQueue::TakeLimits& limits,
               int64_t deadline_ns, Queue::ReceiveCallback done)
       : queue_(std::move(queue)),
-        max_messages_(max_messages),
-        visibility_ns_(visibility_ns),
+        limits_(limits),
         deadline_ns_(deadline_ns),
         callback_(std::move(done)) {}
 
@@ -71,8 +70,7 @@ class ReceiveCall final : public PendingReceive, public std::enable_shared_from_
   bool Park();
 
   const std::shared_ptr<StandardQueue> queue_;
-  const int max_messages_;
-  const int64_t visibility_ns_;
+  const StandardQueue::TakeLimits limits_;
   const int64_t deadline_ns_;
   Queue::ReceiveCallback callback_;  // the owner's
   // Nobody while the thread that began the call is the only one that knows it: a call that is

@@ -74,7 +74,20 @@ int64_t StandardQueue::ReserveInFlight(int64_t wanted) {
   }
 }
 
-void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) {
+StandardQueue::TakeLimits StandardQueue::LimitsOf(const ReceiveOptions& options) const {
+  return {static_cast<size_t>(options.max_messages), options.max_bytes, VisibilityNs(options)};
+}
+
+size_t StandardQueue::ApproximateFit(int64_t bytes) const {
+  if (bytes >= kWindowBytes) return kMaxReceiveMessages;
+  const int64_t messages = std::max<int64_t>(ready_count_.load(std::memory_order_relaxed), 1);
+  const int64_t average =
+      std::max<int64_t>(ready_bytes_.load(std::memory_order_relaxed) / messages, 1);
+  return static_cast<size_t>(std::max<int64_t>(bytes, 0) / average + 1);
+}
+
+void StandardQueue::Take(const TakeLimits& limits, Taken* taken) {
+  const int64_t visibility_ns = limits.visibility_ns;
   const int64_t now_ns = engine_->MonoNs();
   const int64_t retention_ms = retention_ms_.load(std::memory_order_relaxed);
   const int64_t wall_ms = engine_->WallMs();
@@ -87,7 +100,7 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
   core::Lane& first = returned_first ? returned_ : ready_;
   core::Lane& second = returned_first ? ready_ : returned_;
 
-  const size_t wanted = static_cast<size_t>(max_messages);
+  const size_t wanted = limits.messages;
   std::vector<MsgId> expired;
   absl::InlinedVector<MsgId, 16> popped(wanted);
   const size_t expected = std::min(wanted, LaneSize());
@@ -97,9 +110,23 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
   int64_t reserved = 0;
   int64_t ready_messages = 0;
   int64_t ready_bytes = 0;
-  while (taken->ids.size() < wanted && taken->exhausted.size() < kMaxExhausted &&
+  int64_t taken_bytes = 0;
+  // What is popped and cannot be received goes back; how many of `ids` that were.
+  const auto put_back = [&](absl::Span<MsgId> ids) {
+    size_t back = 0;
+    for (MsgId id : ids) {
+      const bool ready =
+          core::KeepPopped(engine_->slab.At(id), id, [](const Slot&) { return true; });
+      if (ready) ids[back++] = id;
+    }
+    returned_.Push(ids.subspan(0, back));
+    return back;
+  };
+  bool full = false;
+  while (!full && taken->ids.size() < wanted && taken->exhausted.size() < kMaxExhausted &&
          taken->exhausted_bytes < kMaxExhaustedBytes) {
-    const size_t want = wanted - taken->ids.size();
+    const size_t want =
+        std::min(wanted - taken->ids.size(), ApproximateFit(limits.bytes - taken_bytes));
     size_t n = first.Pop(absl::MakeSpan(popped).subspan(0, want));
     if (n < want) n += second.Pop(absl::MakeSpan(popped).subspan(n, want - n));
     if (n == 0) break;
@@ -109,18 +136,18 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
     const size_t room = static_cast<size_t>(reserved) - taken->ids.size();
     if (room < n) {
       // Only what could be received is over the limit.
-      size_t back = 0;
-      for (MsgId id : absl::MakeSpan(popped).subspan(room, n - room)) {
-        const bool ready =
-            core::KeepPopped(engine_->slab.At(id), id, [](const Slot&) { return true; });
-        if (ready) popped[room + back++] = id;
-      }
-      returned_.Push(absl::MakeConstSpan(popped).subspan(room, back));
+      taken->over_limit = put_back(absl::MakeSpan(popped).subspan(room, n - room)) > 0;
       n = room;
-      taken->over_limit = back > 0;
     }
-    for (MsgId id : absl::MakeSpan(popped).subspan(0, n)) {
+    for (size_t i = 0; i < n; ++i) {
+      const MsgId id = popped[i];
       Slot& slot = engine_->slab.At(id);
+      if (taken_bytes > 0 &&
+          slot.payload_bytes.load(std::memory_order_relaxed) > limits.bytes - taken_bytes) {
+        put_back(absl::MakeSpan(popped).subspan(i, n - i));
+        full = true;
+        break;
+      }
       Word mine;
       const core::PoppedAs popped_as =
           core::TakePopped(slot, id, dead_letters ? max_receives : 0, &mine);
@@ -148,6 +175,7 @@ void StandardQueue::Take(int max_messages, int64_t visibility_ns, Taken* taken) 
       const Sequence sequence(slot.sequence.load(std::memory_order_relaxed));
       payload->Ref();
       Unlock(slot, mine.Unlocked());
+      taken_bytes += bytes;
 
       ReceivedMessage& message = taken->messages.emplace_back();
       message.payload = PayloadRef(payload);
@@ -218,9 +246,9 @@ std::shared_ptr<ReceiveCall> StandardQueue::MakeCall(const ReceiveOptions& optio
                                                      Queue::ReceiveCallback done) {
   const int64_t wait_ns = options.wait.has_value() ? absl::ToInt64Nanoseconds(*options.wait)
                                                    : wait_ns_.load(std::memory_order_relaxed);
-  return std::make_shared<ReceiveCall>(
-      shared_from_this(), options.max_messages, VisibilityNs(options),
-      wait_ns > 0 ? engine_->MonoNs() + wait_ns : 0, std::move(done));
+  return std::make_shared<ReceiveCall>(shared_from_this(), LimitsOf(options),
+                                       wait_ns > 0 ? engine_->MonoNs() + wait_ns : 0,
+                                       std::move(done));
 }
 
 absl::StatusOr<std::vector<ReceivedMessage>> StandardQueue::Receive(const ReceiveOptions& options) {
@@ -230,10 +258,10 @@ absl::StatusOr<std::vector<ReceivedMessage>> StandardQueue::Receive(const Receiv
   // The common case needs no ReceiveCall: messages are there, and nothing has to be committed
   // first.
   if (max_receive_count_.load(std::memory_order_relaxed) == 0) {
-    const int64_t visibility_ns = VisibilityNs(options);
-    Take(options.max_messages, visibility_ns, &taken);
+    const TakeLimits limits = LimitsOf(options);
+    Take(limits, &taken);
     if (!taken.must_commit && !taken.messages.empty()) {
-      if (visibility_ns == 0) WakeReceives();
+      if (limits.MayLeave()) WakeReceives();
       return std::move(taken.messages);
     }
   }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -145,6 +146,17 @@ class StandardQueue final : public QueueState,
     storage::Lease lease;      // over, if it ever hid the message
     bool by_sequence = false;  // handles may know its sequence alone: it came from disk
   };
+  // What one attempt to receive may take.
+  struct TakeLimits {
+    size_t messages;
+    int64_t bytes;  // of messages as stored; one is taken even if it has more
+    int64_t visibility_ns;
+    // Whether a Take may leave messages to others that it has had in its hands: they are to be
+    // woken then.
+    bool MayLeave() const {
+      return visibility_ns == 0 || bytes != std::numeric_limits<int64_t>::max();
+    }
+  };
   // What one attempt to receive found.
   struct Taken {
     std::vector<ReceivedMessage> messages;
@@ -214,7 +226,11 @@ class StandardQueue final : public QueueState,
                : visibility_ns_.load(std::memory_order_relaxed);
   }
   std::shared_ptr<ReceiveCall> MakeCall(const ReceiveOptions& options, Queue::ReceiveCallback done);
-  void Take(int max_messages, int64_t visibility_ns, Taken* taken);
+  TakeLimits LimitsOf(const ReceiveOptions& options) const;
+  // How many messages of about `bytes` together may be popped, from what those that are READY have
+  // on average; at least one.
+  size_t ApproximateFit(int64_t bytes) const;
+  void Take(const TakeLimits& limits, Taken* taken);
   // Counts up to `wanted` more messages as in flight; how many the limit allows.
   int64_t ReserveInFlight(int64_t wanted);
   // How often the message was received before it came to this queue.

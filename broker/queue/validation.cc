@@ -356,6 +356,10 @@ absl::Status ValidateReceive(const ReceiveOptions& options) {
         absl::StrCat("Must be between 1 and ", kMaxReceiveMessages, ", if provided."),
         absl::StrCat("1 to ", kMaxReceiveMessages));
   }
+  if (options.max_bytes < 1) {
+    return InvalidParameter("MaxBytes", absl::StrCat(options.max_bytes),
+                            "Must be at least 1, if provided.", "1 or more");
+  }
   if (options.wait.has_value() &&
       (*options.wait < absl::ZeroDuration() || *options.wait > kMaxWait)) {
     return InvalidParameter("WaitTimeSeconds", absl::FormatDuration(*options.wait),

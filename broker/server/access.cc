@@ -25,13 +25,21 @@ struct Rule {
   Need need;
 };
 constexpr Rule kRules[] = {
-    {"GetQueue", Need::kRole},          {"ListQueues", Need::kList},
-    {"SendMessage", Need::kSend},       {"SendStream", Need::kSend},
-    {"ReceiveMessage", Need::kReceive}, {"ConsumeStream", Need::kReceive},
-    {"DeleteMessage", Need::kReceive},  {"ChangeMessageVisibility", Need::kReceive},
-    {"PeekMessages", Need::kReceive},   {"ServerReflectionInfo", Need::kToken},
-    {"AwsProtocols", Need::kToken},     {"/healthz", Need::kNothing},
-    {"/readyz", Need::kNothing},        {"/metrics", Need::kToken},
+    {"GetQueue", Need::kRole},
+    {"ListQueues", Need::kList},
+    {"SendMessage", Need::kSend},
+    {"OpenStream", Need::kToken},  // before a stream names its queue
+    {"SendStream", Need::kSend},
+    {"ReceiveMessage", Need::kReceive},
+    {"ConsumeStream", Need::kReceive},
+    {"DeleteMessage", Need::kReceive},
+    {"ChangeMessageVisibility", Need::kReceive},
+    {"PeekMessages", Need::kReceive},
+    {"ServerReflectionInfo", Need::kToken},
+    {"AwsProtocols", Need::kToken},
+    {"/healthz", Need::kNothing},
+    {"/readyz", Need::kNothing},
+    {"/metrics", Need::kToken},
 };
 
 bool Permits(const Token& token, Need need, absl::string_view queue) {

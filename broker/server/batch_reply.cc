@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
 #include "broker/server/grpc_status.h"
+#include "broker/server/message_codec.h"
 
 namespace barista::server {
 namespace {
@@ -15,8 +16,7 @@ const absl::Status& StatusOf(const absl::StatusOr<SendResult>& result) { return 
 
 void EncodeValue(const absl::Status&, v1::EntryResult*) {}
 void EncodeValue(const absl::StatusOr<SendResult>& result, v1::SendMessageResult* out) {
-  out->set_message_id(result->message_id.ToString());
-  if (result->sequence_number) out->set_sequence_number(*result->sequence_number);
+  EncodeSendResult(*result, out);
 }
 
 // Whether the error is about the call and not about one of its entries.

@@ -47,4 +47,9 @@ void EncodeError(const absl::Status& status, v1::Error* error) {
   error->set_limit(ToUtf8(info.limit));
 }
 
+absl::Status ServerDraining() {
+  return MakeError(absl::StatusCode::kUnavailable, "the broker ends; open the stream again",
+                   {.reason = "ServerDraining"});
+}
+
 }  // namespace barista::server

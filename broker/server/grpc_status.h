@@ -16,6 +16,9 @@ grpc::Status ToGrpcStatus(const absl::Status& status);
 // The error of one entry. `status` is not OK.
 void EncodeError(const absl::Status& status, v1::Error* error);
 
+// kUnavailable/ServerDraining: how streams end when the server does.
+absl::Status ServerDraining();
+
 }  // namespace barista::server
 
 #endif  // BROKER_SERVER_GRPC_STATUS_H_

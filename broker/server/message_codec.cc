@@ -19,10 +19,10 @@ constexpr int64_t kMaxDurationSeconds = 315576000000;
 constexpr int32_t kMaxNanos = 999999999;
 
 void EncodeTime(absl::Time time, google::protobuf::Timestamp* out) {
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  out->set_seconds(seconds);
-  out->set_nanos(
-      static_cast<int32_t>((time - absl::FromUnixSeconds(seconds)) / absl::Nanoseconds(1)));
+  // The engine's times are whole milliseconds from 1970 on.
+  const int64_t millis = absl::ToUnixMillis(time);
+  out->set_seconds(millis / 1000);
+  out->set_nanos(static_cast<int32_t>(millis % 1000 * 1'000'000));
 }
 
 absl::Status WrongKind(const std::string& name, const std::string& type,
@@ -85,8 +85,15 @@ absl::StatusOr<OutgoingMessage> DecodeEntry(const v1::SendMessageEntry& entry) {
   return message;
 }
 
+void EncodeSendResult(const SendResult& result, v1::SendMessageResult* out) {
+  out->set_message_id(result.message_id.ToString());
+  if (result.sequence_number) out->set_sequence_number(*result.sequence_number);
+}
+
 void EncodeMessage(const StoredMessage& message, v1::Message* out) {
-  out->set_message_id(message.message_id.ToString());
+  char id[MessageId::kTextSize];
+  message.message_id.ToText(id);
+  out->set_message_id(id, sizeof(id));
   out->set_body(message.body.data(), message.body.size());
   out->set_receive_count(message.receive_count);
   EncodeTime(message.sent_at, out->mutable_sent_at());
@@ -104,12 +111,13 @@ void EncodeMessage(const StoredMessage& message, v1::Message* out) {
       }
     }
   }
+  if (message.sequence_number) out->set_sequence_number(*message.sequence_number);
+  if (!message.has_fields()) return;
   if (auto group_id = message.group_id()) out->set_group_id(ToUtf8(*group_id));
   if (auto dedup_id = message.dedup_id()) out->set_dedup_id(ToUtf8(*dedup_id));
   if (auto header = message.trace_header()) out->set_trace_header(ToUtf8(*header));
   if (auto sender_id = message.sender_id()) out->set_sender_id(ToUtf8(*sender_id));
   if (auto source = message.dead_letter_source()) out->set_dead_letter_source(ToUtf8(*source));
-  if (message.sequence_number) out->set_sequence_number(*message.sequence_number);
 }
 
 void EncodeReceivedMessage(const ReceivedMessage& message, v1::Message* out) {

@@ -23,6 +23,7 @@ absl::StatusOr<OutgoingMessage> DecodeEntry(const v1::SendMessageEntry& entry);
 absl::StatusOr<absl::Duration> DecodeDuration(absl::string_view field,
                                               const google::protobuf::Duration& duration);
 
+void EncodeSendResult(const SendResult& result, v1::SendMessageResult* out);
 void EncodeMessage(const StoredMessage& message, v1::Message* out);
 void EncodeReceivedMessage(const ReceivedMessage& message, v1::Message* out);
 void EncodePeekedMessage(const PeekedMessage& message, v1::PeekedMessage* out);

@@ -1,6 +1,7 @@
 #include "broker/server/queue_service.h"
 
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -8,9 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
 #include "broker/server/batch_reply.h"
+#include "broker/server/consume_stream.h"
 #include "broker/server/grpc_caller.h"
 #include "broker/server/grpc_status.h"
 #include "broker/server/message_codec.h"
+#include "broker/server/send_stream.h"
+#include "broker/server/stream_access.h"
 #include "broker/server/text.h"
 
 namespace barista::server {
@@ -35,9 +39,8 @@ grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
 
 }  // namespace
 
-QueueService::QueueService(Broker* broker, Executor* executor, Access* access,
-                           ParkedReceives* parked)
-    : broker_(broker), executor_(executor), access_(access), parked_(parked) {}
+QueueService::QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains)
+    : broker_(broker), executor_(executor), access_(access), drains_(drains) {}
 
 absl::Status QueueService::Check(const Context& context, absl::string_view action,
                                  absl::string_view queue) {
@@ -225,7 +228,7 @@ QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
   if (!allowed.ok()) return FinishNow(context, allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return FinishNow(context, queue.status());
-  auto* call = new ReceiveCall(context, request, response, parked_);  // deletes itself
+  auto* call = new ReceiveCall(context, request, response, drains_);  // deletes itself
   call->Start(*std::move(queue));
   return call;
 }
@@ -329,6 +332,28 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
     }
     return absl::OkStatus();
   });
+}
+
+// ---- Streams ----
+
+grpc::ServerBidiReactor<v1::SendStreamRequest, v1::SendStreamResponse>* QueueService::SendStream(
+    Context* context) {
+  StreamAccess access(access_, *context, "SendStream");
+  if (absl::Status allowed = access.CheckOpen(); !allowed.ok()) {
+    return new RefusedStream<v1::SendStreamRequest, v1::SendStreamResponse>(allowed);
+  }
+  return server::SendStream::Begin(
+      std::make_shared<server::SendStream>(broker_, drains_, std::move(access)));
+}
+
+grpc::ServerBidiReactor<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>*
+QueueService::ConsumeStream(Context* context) {
+  StreamAccess access(access_, *context, "ConsumeStream");
+  if (absl::Status allowed = access.CheckOpen(); !allowed.ok()) {
+    return new RefusedStream<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>(allowed);
+  }
+  return server::ConsumeStream::Begin(
+      std::make_shared<server::ConsumeStream>(broker_, drains_, std::move(access)));
 }
 
 }  // namespace barista::server

@@ -24,7 +24,7 @@ class QueueService final : public v1::QueueService::CallbackService {
  public:
   // Everything outlives the service's last call. `url_prefix` goes before the name in a queue's
   // URL.
-  QueueService(Broker* broker, Executor* executor, Access* access, ParkedReceives* parked);
+  QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains);
 
   // Before the first call.
   void set_url_prefix(std::string prefix) { url_prefix_ = std::move(prefix); }
@@ -52,6 +52,11 @@ class QueueService final : public v1::QueueService::CallbackService {
   Reactor* PeekMessages(Context*, const v1::PeekMessagesRequest*,
                         v1::PeekMessagesResponse*) override;
 
+  grpc::ServerBidiReactor<v1::SendStreamRequest, v1::SendStreamResponse>* SendStream(
+      Context*) override;
+  grpc::ServerBidiReactor<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>* ConsumeStream(
+      Context*) override;
+
  private:
   // Runs `work` on the executor and ends the call with its status.
   Reactor* Submit(Context* context, absl::AnyInvocable<absl::Status()> work);
@@ -66,7 +71,7 @@ class QueueService final : public v1::QueueService::CallbackService {
   Broker* const broker_;
   Executor* const executor_;
   Access* const access_;
-  ParkedReceives* const parked_;
+  DrainList* const drains_;
   std::string url_prefix_;
 };
 

@@ -8,46 +8,15 @@
 
 namespace barista::server {
 
-void ParkedReceives::EndAll() {
-  std::vector<std::shared_ptr<PendingReceive>> all;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    ending_ = true;
-    for (const auto& [call, pending] : pending_) all.push_back(pending);
-  }
-  // Cancel may run the callback of the receive: not under the lock.
-  for (const auto& pending : all) pending->Cancel();
-}
-
-bool ParkedReceives::ending() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return ending_;
-}
-
-void ParkedReceives::Add(const void* call, std::shared_ptr<PendingReceive> pending) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!ending_) {
-      pending_.emplace(call, std::move(pending));
-      return;
-    }
-  }
-  pending->Cancel();
-}
-
-void ParkedReceives::Remove(const void* call) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  pending_.erase(call);
-}
-
 ReceiveCall::ReceiveCall(grpc::CallbackServerContext* context,
                          const v1::ReceiveMessageRequest* request,
-                         v1::ReceiveMessageResponse* response, ParkedReceives* parked)
-    : context_(context), request_(request), response_(response), parked_(parked) {}
+                         v1::ReceiveMessageResponse* response, DrainList* drains)
+    : context_(context), request_(request), response_(response), drains_(drains) {}
 
 void ReceiveCall::Start(Queue queue) {
   queue_ = std::move(queue);
   ReceiveOptions options;
+  options.max_bytes = kMaxReplyBytes;
   if (request_->max_messages() != 0) options.max_messages = request_->max_messages();
   if (request_->has_wait()) {
     const absl::StatusOr<absl::Duration> wait = DecodeDuration("WaitTimeSeconds", request_->wait());
@@ -64,14 +33,14 @@ void ReceiveCall::Start(Queue queue) {
   // returned.
   pending_ =
       queue_.ReceiveAsync(options, [this](auto received) { OnReceived(std::move(received)); });
-  if (pending_ != nullptr) parked_->Add(this, pending_);
+  if (pending_ != nullptr) drains_->Add(this, [pending = pending_] { pending->Cancel(); });
 }
 
 void ReceiveCall::OnReceived(absl::StatusOr<std::vector<ReceivedMessage>> received) {
   if (!received.ok()) {
     const bool given_up = received.status().code() == absl::StatusCode::kCancelled;
     if (given_up && context_->IsCancelled()) return Finish(grpc::Status::CANCELLED);
-    if (given_up && parked_->ending()) return Finish(grpc::Status::OK);
+    if (given_up && drains_->draining()) return Finish(grpc::Status::OK);
     return Finish(ToGrpcStatus(received.status()));
   }
   FillReply(*received);
@@ -108,7 +77,7 @@ void ReceiveCall::OnCancel() {
 void ReceiveCall::OnDone() {
   // The reply was built, but could not be sent any more (I3: nobody has these handles).
   if (!replied_.empty() && context_->IsCancelled()) queue_.ReturnUndelivered(replied_);
-  parked_->Remove(this);
+  drains_->Remove(this);
   delete this;
 }
 

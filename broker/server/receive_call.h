@@ -5,38 +5,20 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <cstddef>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "barista/message.h"
 #include "barista/queue.h"
 #include "barista/v1/queue.pb.h"
+#include "broker/server/drain_list.h"
 
 namespace barista::server {
 
 // Room for messages in one reply: what gRPC lets a client receive by default (4 MiB), less the
 // frame around them.
 inline constexpr size_t kMaxReplyBytes = (4 << 20) - (4 << 10);
-
-// The receives that wait, so that a drain can end them. Thread-safe; outlives every ReceiveCall.
-class ParkedReceives {
- public:
-  // Ends those that wait, and from now on each that is added, at once; their calls answer OK
-  // without messages.
-  void EndAll();
-  bool ending() const;
-
-  void Add(const void* call, std::shared_ptr<PendingReceive> pending);
-  void Remove(const void* call);
-
- private:
-  mutable std::mutex mutex_;
-  std::map<const void*, std::shared_ptr<PendingReceive>> pending_;  // guarded by mutex_
-  bool ending_ = false;                                             // guarded by mutex_
-};
 
 // One ReceiveMessage call. gRPC owns the time of its end: it deletes itself in OnDone.
 //
@@ -49,7 +31,7 @@ class ReceiveCall final : public grpc::ServerUnaryReactor {
   // `context`, `request` and `response` are gRPC's and last until OnDone. Start() once, in the
   // handler; nothing of the call may be touched after the handler has returned it.
   ReceiveCall(grpc::CallbackServerContext* context, const v1::ReceiveMessageRequest* request,
-              v1::ReceiveMessageResponse* response, ParkedReceives* parked);
+              v1::ReceiveMessageResponse* response, DrainList* drains);
 
   void Start(Queue queue);
 
@@ -64,7 +46,7 @@ class ReceiveCall final : public grpc::ServerUnaryReactor {
   grpc::CallbackServerContext* const context_;
   const v1::ReceiveMessageRequest* const request_;
   v1::ReceiveMessageResponse* const response_;
-  ParkedReceives* const parked_;
+  DrainList* const drains_;
   Queue queue_;
   // Written before the handler returns, read by OnCancel, which gRPC calls after that.
   std::shared_ptr<PendingReceive> pending_;

@@ -123,7 +123,7 @@ class ServerImpl final : public Server {
     if (grpc_ != nullptr && grpc_->GetHealthCheckService() != nullptr) {
       grpc_->GetHealthCheckService()->SetServingStatus(false);
     }
-    parked_.EndAll();
+    drains_.DrainAll();
   }
 
   absl::Status Shutdown() override {
@@ -162,7 +162,7 @@ class ServerImpl final : public Server {
     const absl::StatusOr<ListenAddress> bound = acceptor_.Listen(address);
     if (!bound.ok()) return bound.status();
     service_ =
-        std::make_unique<QueueService>(broker_.get(), &executor_, &security_->access(), &parked_);
+        std::make_unique<QueueService>(broker_.get(), &executor_, &security_->access(), &drains_);
     service_->set_url_prefix(
         absl::StrCat("http://", http_address_, "/", options_.broker.account, "/"));
 
@@ -202,7 +202,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<ManualClock> clock_;
   std::unique_ptr<Broker> broker_;
   Executor executor_;
-  ParkedReceives parked_;
+  DrainList drains_;
   // Who drains stores it, once; /readyz loads it. It publishes nothing else, so relaxed is enough:
   // late by a request at worst.
   std::atomic<bool> draining_ = false;

@@ -50,6 +50,31 @@ TEST_P(ReceiveTest, WallClockStepsEndNoVisibilityTimeout) {
   EXPECT_EQ(ReceiveExactly(queue, 1).size(), 1u);
 }
 
+TEST_P(ReceiveTest, MessagesOfOneReceiveFitIntoMaxBytesButOneAlwaysComes) {
+  Queue queue = Create("bytes");
+  // Of a size, so that some are popped that do not fit any more.
+  for (size_t size : {100u, 9000u, 100u, 3000u, 100u, 9000u, 100u, 100u}) {
+    ASSERT_OK(queue.Send({.body = std::string(size, 'm')}));
+  }
+  size_t received = 0;
+  for (int receives = 0; received < 8; ++receives) {
+    ASSERT_LT(receives, 8);
+    const auto batch = queue.Receive({.max_messages = 1000, .max_bytes = 4000});
+    ASSERT_OK(batch);
+    ASSERT_FALSE(batch->empty());
+    size_t bytes = 0;
+    for (const ReceivedMessage& m : *batch) {
+      bytes += m.body.size();
+      EXPECT_EQ(m.receive_count, 1);
+    }
+    EXPECT_TRUE(bytes <= 4000 || batch->size() == 1) << batch->size() << " of " << bytes;
+    received += batch->size();
+  }
+  EXPECT_EQ(queue.Describe()->in_flight, 8);
+  EXPECT_EQ(queue.Describe()->visible, 0);
+  EXPECT_TRUE(FailsWith(queue.Receive({.max_bytes = 0}), "InvalidParameterValue", "MaxBytes"));
+}
+
 TEST_P(ReceiveTest, ZeroVisibilityTimeoutLeavesTheMessageVisible) {
   Queue queue = Create("zero");
   ASSERT_OK(queue.Send({.body = "m"}));

@@ -57,6 +57,34 @@ TEST(RaceTest, QueueWithNothingVisibleIsNeverOverItsInFlightLimit) {
   EXPECT_EQ(queue.Describe()->in_flight, 0);
 }
 
+// A receive that has room for one takes ids of several in its hands; others park meanwhile.
+TEST(RaceTest, WhatDoesNotFitIntoAReceiveIsNotHiddenFromAnother) {
+  auto broker = Broker::Open();
+  ASSERT_OK(broker);
+  Queue queue = *(*broker)->CreateQueue("q");
+  constexpr int kMessages = 4000;
+  std::atomic<int> deleted{0};
+  const auto consume = [&] {
+    // (A wait that nobody ends is a failure by itself.)
+    while (deleted < kMessages) {
+      const auto got =
+          queue.Receive({.max_messages = 10, .max_bytes = 2500, .wait = absl::Seconds(1)});
+      ASSERT_OK(got);
+      for (const ReceivedMessage& m : *got) {
+        ASSERT_OK(queue.Delete(m.receipt_handle));
+        ++deleted;
+      }
+    }
+  };
+  std::vector<std::thread> consumers;
+  for (int t = 0; t < 3; ++t) consumers.emplace_back(consume);
+  for (int i = 0; i < kMessages; ++i) {
+    ASSERT_OK(queue.Send({.body = std::string(i % 3 == 0 ? 2000 : 100, 'm')}));
+  }
+  for (std::thread& consumer : consumers) consumer.join();
+  EXPECT_EQ(deleted, kMessages);
+}
+
 // Short polls take ids and put them back; long polls park meanwhile.
 TEST(RaceTest, ShortPollsAtTheInFlightLimitHideNothingFromALongPoll) {
   auto broker = Broker::Open();

@@ -154,6 +154,14 @@ std::unique_ptr<grpc::ClientContext> ServerTest::Context() {
   return context;
 }
 
+std::unique_ptr<v1::QueueService::Stub> ServerTest::StubOfFixedWindows() {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return v1::QueueService::NewStub(grpc::CreateCustomChannel(
+      server_->grpc_address(), grpc::InsecureChannelCredentials(), arguments));
+}
+
 void ServerTest::CreateQueue(const std::string& name,
                              const std::map<std::string, std::string>& attributes) {
   v1::CreateQueueRequest request;

@@ -69,6 +69,9 @@ class ServerTest : public ::testing::Test {
   // A context with a deadline of kPatience.
   static std::unique_ptr<grpc::ClientContext> Context();
 
+  // Of a client whose flow control lets 64 KiB through and no more, if nobody reads.
+  std::unique_ptr<v1::QueueService::Stub> StubOfFixedWindows();
+
   // Calls that must succeed, or whose status is the result.
   void CreateQueue(const std::string& name,
                    const std::map<std::string, std::string>& attributes = {});

@@ -40,6 +40,9 @@ class MessageId {
   static std::optional<MessageId> Parse(absl::string_view text);
   // "5fea7756-0ea4-451a-a703-a558b933e274"
   std::string ToString() const;
+  // The same, into `out`.
+  static constexpr size_t kTextSize = 36;
+  void ToText(char* out) const;
   const std::array<uint8_t, kSize>& bytes() const { return bytes_; }
 
   friend bool operator==(const MessageId& a, const MessageId& b) { return a.bytes_ == b.bytes_; }
@@ -172,6 +175,8 @@ class StoredMessage {
   // Decoded at each call: O(attributes).
   MessageAttributes attributes() const;
   bool has_attributes() const;
+  // Whether any of those below is there; O(1).
+  bool has_fields() const;
   std::optional<absl::string_view> group_id() const;
   std::optional<absl::string_view> dedup_id() const;
   std::optional<absl::string_view> trace_header() const;

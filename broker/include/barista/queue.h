@@ -1,6 +1,8 @@
 #ifndef BARISTA_QUEUE_H_
 #define BARISTA_QUEUE_H_
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +24,9 @@ inline constexpr int kMaxReceiveMessages = 1000;
 struct ReceiveOptions {
   // [1, kMaxReceiveMessages].
   int max_messages = 1;
+  // The messages have at most so many bytes together, as they are stored (a message's size and some
+  // 50 bytes), but there is at least one. >= 1.
+  int64_t max_bytes = std::numeric_limits<int64_t>::max();
   // How long to wait for a first message, [0s, 1h]; unset: the queue's receive_wait. Zero answers
   // at once.
   std::optional<absl::Duration> wait = std::nullopt;

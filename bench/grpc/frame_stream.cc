@@ -1,0 +1,101 @@
+#include "bench/grpc/frame_stream.h"
+
+#include <grpcpp/generic/async_generic_service.h>
+
+#include <utility>
+
+namespace barista::bench {
+
+FrameStream::FrameStream(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
+                         OnFrame on_frame)
+    : stub_(channel), on_frame_(std::move(on_frame)) {
+  stub_.PrepareBidiStreamingCall(&context_, method, grpc::StubOptions(), this);
+  AddHold();  // writes begin outside of reactions
+  StartRead(&incoming_);
+  StartCall();
+}
+
+FrameStream::~FrameStream() {
+  context_.TryCancel();
+  RemoveHold();
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [this] { return done_; });
+}
+
+void FrameStream::Write(const grpc::ByteBuffer& frame) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (broken_) return;
+  outgoing_.push_back(frame);
+  if (outgoing_.size() == 1) StartWrite(&outgoing_.front());
+}
+
+std::string FrameStream::error() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return error_;
+}
+
+void FrameStream::OnReadDone(bool ok) {
+  if (!ok) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    broken_ = true;
+    if (error_.empty()) error_ = "the stream ended";
+    return;
+  }
+  on_frame_(incoming_);
+  incoming_.Clear();
+  StartRead(&incoming_);
+}
+
+void FrameStream::OnWriteDone(bool ok) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  outgoing_.pop_front();
+  if (!ok) broken_ = true;
+  if (!broken_ && !outgoing_.empty()) StartWrite(&outgoing_.front());
+}
+
+void FrameStream::OnDone(const grpc::Status& status) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!status.ok()) error_ = status.error_message();
+  done_ = true;
+  changed_.notify_all();
+}
+
+// ---- Echo ----
+
+class FrameEcho::Service final : public grpc::CallbackGenericService {
+ public:
+  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext*) override {
+    return new Reactor;
+  }
+
+ private:
+  class Reactor final : public grpc::ServerGenericBidiReactor {
+   public:
+    Reactor() { StartRead(&frame_); }
+    void OnReadDone(bool ok) override {
+      if (!ok) return Finish(grpc::Status::OK);
+      StartWrite(&frame_);
+    }
+    void OnWriteDone(bool ok) override {
+      if (!ok) return Finish(grpc::Status::OK);
+      frame_.Clear();
+      StartRead(&frame_);
+    }
+    void OnDone() override { delete this; }
+
+   private:
+    grpc::ByteBuffer frame_;
+  };
+};
+
+FrameEcho::FrameEcho() : service_(std::make_unique<Service>()) {
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+  builder.SetMaxReceiveMessageSize(8 << 20);
+  builder.RegisterCallbackGenericService(service_.get());
+  server_ = builder.BuildAndStart();
+}
+
+FrameEcho::~FrameEcho() { server_->Shutdown(); }
+
+}  // namespace barista::bench

@@ -1,0 +1,340 @@
+#include "broker/server/consume_stream.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "barista/error.h"
+#include "broker/server/grpc_status.h"
+#include "broker/server/message_codec.h"
+
+namespace barista::server {
+namespace {
+
+constexpr absl::Duration kMaxWait = absl::Hours(1);  // of the engine's receives; then again
+constexpr absl::Duration kMinHeartbeatTimeout = absl::Seconds(1);
+// Beats in a visibility timeout: one may be late.
+constexpr int kBeats = 3;
+
+absl::Status Wrong(const std::string& field, const std::string& value, const std::string& what,
+                   const std::string& limit) {
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, absl::StrCat(field, " is ", value, ": ", what),
+      {.reason = "InvalidParameterValue", .field = field, .value = value, .limit = limit});
+}
+
+// Calls `use(from, count)` for parts of `size` that one batch of the engine may have.
+template <typename Use>
+void InBatches(size_t size, Use use) {
+  for (size_t from = 0; from < size; from += kMaxBatchEntries) {
+    use(from, std::min(size - from, kMaxBatchEntries));
+  }
+}
+
+std::vector<VisibilityChange> Changes(absl::Span<const ReceiptHandle> handles,
+                                      absl::Duration timeout) {
+  std::vector<VisibilityChange> changes;
+  changes.reserve(handles.size());
+  for (const ReceiptHandle& handle : handles) changes.push_back({handle, timeout});
+  return changes;
+}
+
+}  // namespace
+
+ConsumeStream::ConsumeStream(Broker* broker, DrainList* drains, StreamAccess access)
+    : StreamReactor(drains), broker_(broker), access_(std::move(access)) {}
+
+// ---- Requests ----
+
+absl::Status ConsumeStream::Start(const v1::ConsumeStart& start) {
+  const absl::Status allowed = access_.CheckQueue(start.queue());
+  if (!allowed.ok()) return allowed;
+  absl::StatusOr<Queue> queue = broker_->GetQueue(start.queue());
+  if (!queue.ok()) return queue.status();
+  absl::StatusOr<QueueDescription> description = queue->Describe();
+  if (!description.ok()) return description.status();
+  absl::Duration timeout = description->attributes.visibility_timeout.value_or(absl::Seconds(30));
+  if (start.has_visibility_timeout()) {
+    const auto given = DecodeDuration("VisibilityTimeout", start.visibility_timeout());
+    if (!given.ok()) return given.status();
+    timeout = *given;
+  }
+  if (timeout < absl::ZeroDuration() || timeout > absl::Hours(12)) {
+    return Wrong("VisibilityTimeout", absl::FormatDuration(timeout), "out of range", "0s to 12h");
+  }
+  if (start.heartbeat() && timeout < kMinHeartbeatTimeout) {
+    return Wrong("VisibilityTimeout", absl::FormatDuration(timeout),
+                 "too short to be extended by a heartbeat", "1s to 12h with a heartbeat");
+  }
+  queue_ = *std::move(queue);
+  options_.visibility_timeout = timeout;
+  options_.wait = kMaxWait;
+  heartbeat_ = start.heartbeat();
+  receipt_handles_ = start.receipt_handles();
+  return absl::OkStatus();
+}
+
+void ConsumeStream::OnRequest(const v1::ConsumeStreamRequest& request) {
+  if (ending()) return;
+  if (!begun_) {
+    if (!request.has_start()) {
+      error_ = MakeError(absl::StatusCode::kInvalidArgument,
+                         "The first request must contain the parameter start.",
+                         {.reason = "MissingParameter", .field = "start"});
+      return;
+    }
+    error_ = Start(request.start());
+    begun_ = error_.ok();
+  } else if (request.has_start()) {
+    error_ = Wrong("start", request.start().queue(), "the stream has begun already",
+                   "in the first request only");
+  }
+  if (error_.ok()) error_ = Apply(request);
+}
+
+absl::Status ConsumeStream::Apply(const v1::ConsumeStreamRequest& request) {
+  // All is looked at before anything is done.
+  Chosen deletes;
+  for (const v1::DeliveryRange& range : request.deletes()) {
+    if (absl::Status status = open_.Choose(range, &deletes); !status.ok()) return status;
+  }
+  struct NewTimeout {
+    Chosen chosen;
+    absl::Duration timeout;
+  };
+  std::vector<NewTimeout> releases, extensions;
+  for (const v1::DeliveryRelease& release : request.releases()) {
+    NewTimeout& to = releases.emplace_back();
+    if (absl::Status status = open_.Choose(release.deliveries(), &to.chosen); !status.ok())
+      return status;
+    const auto delay = DecodeDuration("VisibilityTimeout", release.delay());
+    if (!delay.ok()) return delay.status();
+    to.timeout = *delay;
+  }
+  for (const v1::DeliveryExtension& extension : request.extensions()) {
+    NewTimeout& to = extensions.emplace_back();
+    if (absl::Status status = open_.Choose(extension.deliveries(), &to.chosen); !status.ok())
+      return status;
+    if (!extension.has_visibility_timeout()) {
+      return MakeError(absl::StatusCode::kInvalidArgument,
+                       "The request must contain the parameter VisibilityTimeout.",
+                       {.reason = "MissingParameter", .field = "VisibilityTimeout"});
+    }
+    const auto timeout = DecodeDuration("VisibilityTimeout", extension.visibility_timeout());
+    if (!timeout.ok()) return timeout.status();
+    to.timeout = *timeout;
+  }
+  if (request.credit() > kMaxCredit - std::min<uint64_t>(kMaxCredit, credit_ + open_.size())) {
+    return Wrong(
+        "credit", absl::StrCat(request.credit()),
+        absl::StrCat("beside ", credit_, " not used and ", open_.size(), " open deliveries"),
+        absl::StrCat(kMaxCredit, " together"));
+  }
+
+  pending_.emplace_back();
+  const uint64_t number = ++requests_;
+  credit_ += request.credit();
+  open_.Close(deletes.numbers);
+  Delete(deletes, number);
+  for (const NewTimeout& release : releases) {
+    open_.Close(release.chosen.numbers);
+    Change(release.chosen, release.timeout, number);
+  }
+  for (const NewTimeout& extension : extensions)
+    Change(extension.chosen, extension.timeout, number);
+  return absl::OkStatus();
+}
+
+// ---- Settling ----
+
+Queue::StatusesCallback ConsumeStream::Settling(uint64_t number,
+                                                absl::Span<const uint64_t> numbers) {
+  ++pending_[pending_.size() - 1 - (requests_ - number)].settling;
+  return [self = shared_from_this(), number,
+          numbers = std::vector<uint64_t>(numbers.begin(), numbers.end())](
+             std::vector<absl::Status> statuses) mutable {
+    self->Post([number, numbers = std::move(numbers),
+                statuses = std::move(statuses)](ConsumeStream& stream) {
+      for (size_t i = 0; i < statuses.size(); ++i) {
+        if (!statuses[i].ok()) AddFailure(numbers[i], 1, statuses[i], &stream.failures_);
+      }
+      --stream.pending_[stream.pending_.size() - 1 - (stream.requests_ - number)].settling;
+    });
+  };
+}
+
+void ConsumeStream::Delete(const Chosen& chosen, uint64_t number) {
+  InBatches(chosen.size(), [&](size_t from, size_t count) {
+    queue_.DeleteBatchAsync(
+        absl::MakeConstSpan(chosen.handles).subspan(from, count),
+        Settling(number, absl::MakeConstSpan(chosen.numbers).subspan(from, count)));
+  });
+}
+
+void ConsumeStream::Change(const Chosen& chosen, absl::Duration timeout, uint64_t number) {
+  InBatches(chosen.size(), [&](size_t from, size_t count) {
+    queue_.ChangeMessageVisibilityBatchAsync(
+        Changes(absl::MakeConstSpan(chosen.handles).subspan(from, count), timeout),
+        Settling(number, absl::MakeConstSpan(chosen.numbers).subspan(from, count)));
+  });
+}
+
+// ---- Delivering ----
+
+void ConsumeStream::OnTurn() {
+  if (ending()) {
+    if (receive_ != nullptr) receive_->Cancel();
+    if (!arrived_.empty()) Return(arrived_);
+    arrived_.clear();
+    ReleaseOpen();
+    if (alarm_ != nullptr) alarm_->Cancel();
+    return;
+  }
+  if (draining()) {
+    if (receive_ != nullptr) receive_->Cancel();
+  } else if (begun_ && !receiving_ && !writing() && arrived_.empty() && credit_ > 0) {
+    Receive();
+  }
+}
+
+void ConsumeStream::Receive() {
+  options_.max_messages =
+      static_cast<int>(std::min<uint64_t>(credit_, static_cast<uint64_t>(kMaxReceiveMessages)));
+  options_.max_bytes = frame_bytes_;
+  receiving_ = true;
+  // (If it is answered at once, the event comes after this one.)
+  receive_ = queue_.ReceiveAsync(options_, [self = shared_from_this()](auto received) {
+    self->Post([received = std::move(received)](ConsumeStream& stream) mutable {
+      stream.OnReceived(std::move(received));
+    });
+  });
+}
+
+void ConsumeStream::OnReceived(absl::StatusOr<std::vector<ReceivedMessage>> received) {
+  receiving_ = false;
+  receive_ = nullptr;
+  if (received.ok()) {
+    arrived_ = *std::move(received);
+  } else if (!absl::IsCancelled(received.status()) && error_.ok()) {
+    error_ = received.status();
+  }
+}
+
+void ConsumeStream::Return(absl::Span<const ReceivedMessage> messages) {
+  std::vector<ReceiptHandle> handles;
+  handles.reserve(messages.size());
+  for (const ReceivedMessage& message : messages) handles.push_back(message.receipt_handle);
+  queue_.ReturnUndelivered(handles);
+}
+
+bool ConsumeStream::FillResponse(v1::ConsumeStreamResponse* response) {
+  bool any = false;
+  if (!arrived_.empty() && !ending()) {
+    any = true;
+    response->set_first_delivery(open_.next());
+    response->mutable_messages()->Reserve(static_cast<int>(arrived_.size()));
+    written_first_ = open_.next();
+    for (const ReceivedMessage& message : arrived_) {
+      v1::Message* out = response->add_messages();
+      EncodeMessage(message, out);
+      if (receipt_handles_) out->set_receipt_handle(message.receipt_handle.ToString());
+      open_.Add(message.receipt_handle);
+    }
+    written_end_ = open_.next();
+    credit_ -= arrived_.size();
+    arrived_.clear();
+    if (heartbeat_) ArmHeartbeat();
+  }
+  for (int i = 0; !failures_.empty() && i < kMaxFailuresPerResponse; ++i) {
+    any = true;
+    *response->add_failures() = std::move(failures_.front());
+    failures_.pop_front();
+  }
+  while (!pending_.empty() && pending_.front().settling == 0) pending_.pop_front();
+  const uint64_t settled = requests_ - pending_.size();
+  if (failures_.empty() && settled > settled_told_) {
+    any = true;
+    settled_told_ = settled;
+  }
+  response->set_settled(settled_told_);
+  if (draining() && !draining_told_) any = draining_told_ = true;
+  response->set_draining(draining());
+  return any;
+}
+
+void ConsumeStream::OnWritten(bool ok) {
+  if (ok) {
+    if (written_end_ > written_first_) frame_bytes_ = std::min(2 * frame_bytes_, kMaxFrameBytes);
+  } else {
+    const Chosen lost = open_.Between(written_first_, written_end_);
+    open_.Close(lost.numbers);
+    if (lost.size() > 0) queue_.ReturnUndelivered(lost.handles);
+  }
+  written_first_ = written_end_ = 0;
+}
+
+// ---- The end ----
+
+void ConsumeStream::ReleaseOpen() {
+  if (open_.size() == 0) return;
+  // What is being written either leaves or does not: the end of the write tells.
+  const auto release = [this](const Chosen& chosen) {
+    open_.Close(chosen.numbers);
+    InBatches(chosen.size(), [&](size_t from, size_t count) {
+      ++releasing_;
+      queue_.ChangeMessageVisibilityBatchAsync(
+          Changes(absl::MakeConstSpan(chosen.handles).subspan(from, count), absl::ZeroDuration()),
+          [self = shared_from_this()](std::vector<absl::Status>) {
+            // (A message that is gone or another's by now needs no release.)
+            self->Post([](ConsumeStream& stream) { --stream.releasing_; });
+          });
+    });
+  };
+  if (!writing()) return release(open_.Between(0, open_.next()));
+  release(open_.Between(0, written_first_));
+  release(open_.Between(written_end_, open_.next()));
+}
+
+std::optional<grpc::Status> ConsumeStream::End() const {
+  if (gone()) return grpc::Status::CANCELLED;
+  if (!ending() || writing() || receiving_ || releasing_ > 0 || !failures_.empty() ||
+      open_.size() > 0)
+    return std::nullopt;
+  for (const Pending& pending : pending_) {
+    if (pending.settling > 0) return std::nullopt;
+  }
+  if (!error_.ok()) return ToGrpcStatus(error_);
+  return closed() ? grpc::Status::OK : ToGrpcStatus(ServerDraining());
+}
+
+// ---- Heartbeat ----
+
+void ConsumeStream::ArmHeartbeat() {
+  if (alarm_ != nullptr) return;
+  alarm_ = std::make_unique<grpc::Alarm>();
+  const absl::Duration period = *options_.visibility_timeout / kBeats;
+  alarm_->Set(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(period),
+              [self = shared_from_this()](bool) {
+                self->Post([](ConsumeStream& stream) { stream.Beat(); });
+              });
+}
+
+void ConsumeStream::Beat() {
+  alarm_ = nullptr;
+  if (ending()) return;
+  const Chosen all = open_.Between(0, open_.next());
+  if (all.size() == 0) return;
+  InBatches(all.size(), [&](size_t from, size_t count) {
+    queue_.ChangeMessageVisibilityBatchAsync(
+        Changes(absl::MakeConstSpan(all.handles).subspan(from, count),
+                *options_.visibility_timeout),
+        // (A message that is gone needs no extension.)
+        [](std::vector<absl::Status>) {});
+  });
+  ArmHeartbeat();
+}
+
+}  // namespace barista::server

@@ -1,0 +1,31 @@
+#ifndef BROKER_SERVER_DRAIN_LIST_H_
+#define BROKER_SERVER_DRAIN_LIST_H_
+
+#include <functional>
+#include <map>
+#include <mutex>
+
+namespace barista::server {
+
+// What has to be told when the server drains: receives that wait, streams. Thread-safe; outlives
+// all that is on it.
+class DrainList {
+ public:
+  // Calls what is on the list, and from now on each that is added, at once.
+  void DrainAll();
+  bool draining() const;
+
+  // `drain` must not block. It may run inside the call, and until Remove has returned or a little
+  // later on another thread; so it owns what it uses. One for each `key`.
+  void Add(const void* key, std::function<void()> drain);
+  void Remove(const void* key);
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<const void*, std::function<void()>> drains_;  // guarded by mutex_
+  bool draining_ = false;                                // guarded by mutex_
+};
+
+}  // namespace barista::server
+
+#endif  // BROKER_SERVER_DRAIN_LIST_H_

@@ -1,0 +1,137 @@
+#include "broker/server/send_stream.h"
+
+#include <utility>
+
+#include "barista/error.h"
+#include "broker/server/batch_reply.h"
+#include "broker/server/grpc_status.h"
+#include "broker/server/message_codec.h"
+
+namespace barista::server {
+
+SendStream::SendStream(Broker* broker, DrainList* drains, StreamAccess access)
+    : StreamReactor(drains),
+      broker_(broker),
+      access_(std::move(access)),
+      queue_(absl::UnknownError("no queue yet")) {}
+
+void SendStream::Address(const std::string& name) {
+  if (name.empty() || name == queue_name_) {
+    // (A queue may have come since it was not there.)
+    if (queue_.ok() || queue_name_.empty()) return;
+  } else {
+    queue_name_ = name;
+  }
+  error_ = access_.CheckQueue(queue_name_);
+  if (error_.ok()) queue_ = broker_->GetQueue(queue_name_);
+}
+
+void SendStream::OnRequest(const v1::SendStreamRequest& request) {
+  if (!error_.ok() || gone()) return;
+  if (!begun_) {
+    begun_ = true;
+    want_results_ = request.results();
+    if (request.queue().empty()) {
+      error_ = MakeError(absl::StatusCode::kInvalidArgument,
+                         "The first request must contain the parameter QueueName.",
+                         {.reason = "MissingParameter", .field = "QueueName"});
+      return;
+    }
+  }
+  Address(request.queue());
+  if (!error_.ok() || request.entries().empty()) return;
+
+  Batch& batch = batches_.emplace_back();
+  batch.first = next_entry_;
+  batch.count = static_cast<uint64_t>(request.entries_size());
+  batch.bytes = request.ByteSizeLong();
+  next_entry_ += batch.count;
+  untold_entries_ += batch.count;
+  untold_bytes_ += batch.bytes;
+  Send(&batch, request);
+}
+
+void SendStream::Send(Batch* batch, const v1::SendStreamRequest& request) {
+  const absl::Status checked = queue_.ok() ? CheckEntries(request.entries_size()) : queue_.status();
+  if (!checked.ok()) {
+    batch->decoded.assign(batch->count, checked);
+    batch->settled = true;
+    return;
+  }
+  std::vector<OutgoingMessage> messages;
+  messages.reserve(batch->count);
+  batch->decoded.reserve(batch->count);
+  for (const v1::SendMessageEntry& entry : request.entries()) {
+    absl::StatusOr<OutgoingMessage> message = DecodeEntry(entry);
+    batch->decoded.push_back(message.status());
+    if (message.ok()) messages.push_back(*std::move(message));
+  }
+  if (messages.empty()) {
+    batch->settled = true;
+    return;
+  }
+  queue_->SendBatchAsync(messages, [self = shared_from_this(), batch](auto results) {
+    self->Post([batch, results = std::move(results)](SendStream& stream) mutable {
+      // A queue of the name may come again.
+      if (absl::IsNotFound(results.front().status())) stream.queue_ = results.front().status();
+      batch->results = std::move(results);
+      batch->settled = true;
+    });
+  });
+}
+
+void SendStream::OnWritten(bool) {
+  untold_entries_ -= writing_entries_;
+  untold_bytes_ -= writing_bytes_;
+  writing_entries_ = 0;
+  writing_bytes_ = 0;
+}
+
+bool SendStream::WantsRequest() const {
+  return error_.ok() && !draining() && untold_entries_ < kMaxUntoldEntries &&
+         untold_bytes_ < kMaxUntoldBytes;
+}
+
+bool SendStream::FillResponse(v1::SendStreamResponse* response) {
+  const uint64_t before = settled_;
+  while (!batches_.empty() && batches_.front().settled &&
+         response->results_size() < kMaxFailuresPerResponse &&
+         response->failures_size() < kMaxFailuresPerResponse) {
+    const Batch& batch = batches_.front();
+    Tell(batch, response);
+    settled_ += batch.count;
+    writing_entries_ += batch.count;
+    writing_bytes_ += batch.bytes;
+    batches_.pop_front();
+  }
+  response->set_settled(settled_);
+  return settled_ > before;
+}
+
+void SendStream::Tell(const Batch& batch, v1::SendStreamResponse* response) {
+  StreamFailures failures;
+  size_t next = 0;
+  for (uint64_t i = 0; i < batch.count; ++i) {
+    v1::SendMessageResult* out = want_results_ ? response->add_results() : nullptr;
+    const absl::StatusOr<SendResult>* result =
+        batch.decoded[i].ok() ? &batch.results[next++] : nullptr;
+    const absl::Status& status = result == nullptr ? batch.decoded[i] : result->status();
+    if (!status.ok()) {
+      AddFailure(batch.first + i, 1, status, &failures);
+    } else if (out != nullptr) {
+      EncodeSendResult(**result, out);
+    }
+  }
+  for (v1::StreamFailure& failure : failures) *response->add_failures() = std::move(failure);
+}
+
+std::optional<grpc::Status> SendStream::End() const {
+  if (gone()) return grpc::Status::CANCELLED;
+  if (writing() || !batches_.empty()) return std::nullopt;
+  if (!error_.ok()) return ToGrpcStatus(error_);
+  if (closed()) return grpc::Status::OK;
+  if (draining()) return ToGrpcStatus(ServerDraining());
+  return std::nullopt;
+}
+
+}  // namespace barista::server

@@ -1,0 +1,137 @@
+#ifndef BROKER_SERVER_STREAM_REACTOR_H_
+#define BROKER_SERVER_STREAM_REACTOR_H_
+
+#include <grpcpp/support/server_callback.h>
+#include <grpcpp/support/status.h>
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "broker/server/drain_list.h"
+#include "broker/server/strand.h"
+
+namespace barista::server {
+
+// A bidirectional stream as a state machine without locks: everything that happens to it, also on
+// the engine's threads, is an event on its strand, and after the events that have come the stream
+// says what is next. At most one read and one write are under way, and no thread waits for either.
+//
+// `Stream` derives from StreamReactor<Stream, Request, Response> and has, for the strand only:
+//
+//   void OnRequest(const Request&)    a request has come
+//   void OnWritten(bool ok)           the response has left, or never will (then also: gone())
+//   bool WantsRequest() const         back-pressure: whether another one may come
+//   bool FillResponse(Response*)      what there is to tell into an empty response; false: nothing
+//   void OnTurn()                     after events: starts what can be started
+//   std::optional<grpc::Status> End() after that: set if the stream is to end with it
+//
+// It owns itself: Begin() in the handler, gone some time after OnDone, when nobody posts to it any
+// more. After the end events still run, but nothing is read, written or asked.
+template <typename Stream, typename Request, typename Response>
+class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
+                      public std::enable_shared_from_this<Stream> {
+ public:
+  // In the handler, once.
+  static grpc::ServerBidiReactor<Request, Response>* Begin(std::shared_ptr<Stream> stream) {
+    StreamReactor& reactor = *stream;
+    reactor.self_ = stream;
+    // (Before the handler has returned nothing can end the stream.)
+    reactor.drains_->Add(stream.get(), [weak = std::weak_ptr<Stream>(stream)] {
+      if (const std::shared_ptr<Stream> self = weak.lock()) {
+        self->Post([](Stream& s) { s.draining_ = true; });
+      }
+    });
+    stream->Post([](Stream&) {});
+    return stream.get();
+  }
+
+ protected:
+  explicit StreamReactor(DrainList* drains) : drains_(drains), strand_([this] { Turn(); }) {}
+
+  // Runs `event(stream)` on the strand. From any thread, also within an event.
+  template <typename Event>
+  void Post(Event event) {
+    std::shared_ptr<Stream> self = this->shared_from_this();
+    Strand& strand = strand_;
+    strand.Post([self, event = std::move(event)]() mutable { event(*self); });
+  }
+
+  // The rest is the strand's.
+
+  // The client has closed its side: no request comes any more.
+  bool closed() const { return closed_; }
+  // Nobody is there any more, or the stream has ended: nothing can be told.
+  bool gone() const { return gone_ || ended_; }
+  bool draining() const { return draining_; }
+  bool writing() const { return writing_; }
+
+ private:
+  friend Stream;
+
+  void OnReadDone(bool ok) override {
+    Post([ok](Stream& stream) {
+      stream.reading_ = false;
+      if (ok) {
+        stream.OnRequest(stream.request_);
+      } else {
+        stream.closed_ = true;
+      }
+    });
+  }
+  void OnWriteDone(bool ok) override {
+    Post([ok](Stream& stream) {
+      stream.writing_ = false;
+      if (!ok) stream.gone_ = true;
+      stream.OnWritten(ok);
+    });
+  }
+  void OnCancel() override {
+    Post([](Stream& stream) { stream.gone_ = true; });
+  }
+  void OnDone() override {
+    drains_->Remove(static_cast<Stream*>(this));
+    // Not on the strand: events may be running, and they hold a share of their own.
+    const std::shared_ptr<Stream> last = std::move(self_);
+  }
+
+  void Turn() {
+    Stream& stream = static_cast<Stream&>(*this);
+    stream.OnTurn();
+    // (What was started may have been answered at once: first hear what, then tell all in one.)
+    if (ended_ || strand_.HasWaiting()) return;
+    if (!writing_ && !gone_) {
+      response_.Clear();
+      if (stream.FillResponse(&response_)) {
+        writing_ = true;
+        this->StartWrite(&response_);
+      }
+    }
+    if (!reading_ && !closed_ && !gone_ && stream.WantsRequest()) {
+      reading_ = true;
+      this->StartRead(&request_);
+    }
+    if (std::optional<grpc::Status> end = stream.End()) {
+      ended_ = true;
+      this->Finish(*std::move(end));  // OnDone may run before it returns
+    }
+  }
+
+  DrainList* const drains_;
+  Strand strand_;
+  std::shared_ptr<Stream> self_;  // until OnDone
+
+  // Reused: what they hold keeps its memory.
+  Request request_;
+  Response response_;
+  bool reading_ = false;
+  bool writing_ = false;
+  bool closed_ = false;
+  bool gone_ = false;
+  bool draining_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace barista::server
+
+#endif  // BROKER_SERVER_STREAM_REACTOR_H_
