@@ -46,12 +46,12 @@ void CallCanceller::Remove(grpc::ClientContext* call) {
   calls_.erase(call);
 }
 
-absl::StatusOr<std::unique_ptr<QueueClient>> QueueClient::Open(absl::string_view server,
+absl::StatusOr<std::unique_ptr<QueueClient>> QueueClient::Open(const ChannelOptions& options,
                                                                absl::Duration timeout) {
-  auto channel = OpenChannel(server);
+  auto channel = OpenChannel(options);
   if (!channel.ok()) return channel.status();
   return std::unique_ptr<QueueClient>(
-      new QueueClient(server, v1::QueueService::NewStub(*channel), timeout));
+      new QueueClient(options.server, v1::QueueService::NewStub(*channel), timeout));
 }
 
 QueueClient::QueueClient(absl::string_view server, std::unique_ptr<v1::QueueService::Stub> stub,

@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "barista/v1/queue.grpc.pb.h"
+#include "client/channel.h"
 
 namespace barista::client {
 
@@ -59,8 +60,8 @@ using DeleteMessageCall = AsyncCall<v1::DeleteMessageRequest, v1::DeleteMessageR
 // a receive, its wait). Of a write that ended with either it is not known whether it happened.
 class QueueClient {
  public:
-  // kInvalidArgument: `server` is not of the form that OpenChannel wants.
-  static absl::StatusOr<std::unique_ptr<QueueClient>> Open(absl::string_view server,
+  // kInvalidArgument: as OpenChannel.
+  static absl::StatusOr<std::unique_ptr<QueueClient>> Open(const ChannelOptions& options,
                                                            absl::Duration timeout);
 
   absl::StatusOr<v1::CreateQueueResponse> CreateQueue(const v1::CreateQueueRequest& request);

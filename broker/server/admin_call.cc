@@ -8,9 +8,15 @@ namespace barista::server {
 
 void AdminCall::Start(Executor* executor, Work work) {
   const bool accepted = executor->TrySubmit([this, work = std::move(work)]() mutable {
-    Finish(ToGrpcStatus(work([this] { return cancelled_.load(std::memory_order_relaxed); })));
+    End(work([this] { return cancelled_.load(std::memory_order_relaxed); }));
   });
-  if (!accepted) Finish(ToGrpcStatus(ServerBusy()));
+  if (!accepted) End(ServerBusy());
+}
+
+void AdminCall::End(const absl::Status& status) {
+  const grpc::Status answer = ToGrpcStatus(status);
+  counted_.End(answer);
+  Finish(answer);
 }
 
 }  // namespace barista::server

@@ -8,6 +8,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
 
 namespace barista::server {
@@ -21,15 +22,22 @@ class AdminCall final : public grpc::ServerUnaryReactor {
   using Cancelled = std::function<bool()>;
   using Work = absl::AnyInvocable<absl::Status(const Cancelled& cancelled)>;
 
+  explicit AdminCall(const CallMetrics::Call& counted) : counted_(counted) {}
+
   // Runs `work` and ends the call with its status; kResourceExhausted/ServerBusy without running it
   // if too much waits. Once, in the handler; nothing of the call may be touched afterwards, but it
   // is to be returned.
   void Start(Executor* executor, Work work);
+  // Ends the call with `status` instead.
+  void Refuse(const absl::Status& status) { End(status); }
 
   void OnCancel() override { cancelled_.store(true, std::memory_order_relaxed); }
   void OnDone() override { delete this; }
 
  private:
+  void End(const absl::Status& status);
+
+  const CallMetrics::Call counted_;
   // OnCancel stores it, the work loads it now and then. It publishes nothing else, so relaxed is
   // enough: late by one look at worst.
   std::atomic<bool> cancelled_{false};

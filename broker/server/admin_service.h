@@ -6,7 +6,9 @@
 
 #include "barista/broker.h"
 #include "barista/v1/admin.grpc.pb.h"
+#include "broker/server/access.h"
 #include "broker/server/admin_call.h"
+#include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
 
 namespace barista::server {
@@ -15,8 +17,9 @@ namespace barista::server {
 // call runs on the executor, so no thread of gRPC ever blocks.
 class AdminService final : public v1::AdminService::CallbackService {
  public:
-  // Both outlive the service's last call.
-  AdminService(Broker* broker, Executor* executor) : broker_(broker), executor_(executor) {}
+  // All outlive the service's last call.
+  AdminService(Broker* broker, Executor* executor, Access* access, const CallMetrics* calls)
+      : broker_(broker), executor_(executor), access_(access), calls_(calls) {}
 
   using Context = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -24,11 +27,14 @@ class AdminService final : public v1::AdminService::CallbackService {
   Reactor* Backup(Context*, const v1::BackupRequest*, v1::BackupResponse*) override;
 
  private:
-  // Every call of this service comes through here: who may make it is decided in this place.
-  Reactor* Begin(AdminCall::Work work);
+  // Every call of this service comes through here: it is counted, and refused to who may not make
+  // it. `action` is the name of the RPC.
+  Reactor* Begin(const Context& context, absl::string_view action, AdminCall::Work work);
 
   Broker* const broker_;
   Executor* const executor_;
+  Access* const access_;
+  const CallMetrics* const calls_;
 };
 
 }  // namespace barista::server

@@ -51,12 +51,14 @@ absl::StatusOr<absl::Duration> TimeoutOf(const google::protobuf::Duration& durat
 
 }  // namespace
 
-ConsumeStream::ConsumeStream(Broker* broker, const Server& server)
-    : StreamReactor(server), broker_(broker) {}
+ConsumeStream::ConsumeStream(Broker* broker, StreamAccess access, const Server& server)
+    : StreamReactor(server), broker_(broker), access_(std::move(access)) {}
 
 // ---- Requests ----
 
 absl::Status ConsumeStream::Start(const v1::ConsumeStart& start) {
+  const absl::Status allowed = access_.CheckQueue(start.queue());
+  if (!allowed.ok()) return allowed;
   absl::StatusOr<Queue> queue = broker_->GetQueue(start.queue());
   if (!queue.ok()) return queue.status();
   absl::StatusOr<QueueDescription> description = queue->Describe();

@@ -16,6 +16,7 @@
 #include "barista/broker.h"
 #include "barista/v1/queue.pb.h"
 #include "broker/server/open_deliveries.h"
+#include "broker/server/stream_access.h"
 #include "broker/server/stream_failures.h"
 #include "broker/server/stream_reactor.h"
 
@@ -42,7 +43,7 @@ class ConsumeStream final
   static constexpr int64_t kMinFrameBytes = 32 << 10;
   static constexpr int64_t kMaxFrameBytes = 1 << 20;
 
-  ConsumeStream(Broker* broker, const Server& server);
+  ConsumeStream(Broker* broker, StreamAccess access, const Server& server);
 
  private:
   friend StreamReactor;
@@ -94,6 +95,7 @@ class ConsumeStream final
   void Beat();
 
   Broker* const broker_;
+  const StreamAccess access_;
   bool begun_ = false;
   Queue queue_;
   ReceiveOptions options_;

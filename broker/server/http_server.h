@@ -11,6 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "broker/server/listen_address.h"
+#include "broker/server/security/connection_limit.h"
+#include "broker/server/security/tls_identity.h"
 
 namespace barista::server {
 
@@ -19,6 +21,8 @@ struct HttpRequest {
   std::string path;    // decoded, without the query
   std::map<std::string, std::string> query;
   std::string body;
+  std::string authorization = "";  // the header of that name; a secret, never logged
+  std::string client = "";         // the address of the other side, without the port
 };
 
 struct HttpResponse {
@@ -42,12 +46,16 @@ using HttpHandler = std::function<void(HttpRequest, HttpReply)>;
 // administration and light traffic. Thread-safe but for Listen, which comes before Start.
 class HttpServer {
  public:
-  static constexpr size_t kMaxConnections = 512;  // further ones are closed at once
+  // Of a listener, if its limits do not say less; further ones are closed at once.
+  static constexpr size_t kMaxConnections = 512;
   static constexpr size_t kMaxHeaderBytes = 16 << 10;
   static constexpr size_t kMaxBodyBytes = 2 << 20;
   static constexpr int kIdleSeconds = 60;  // also for reading a request and writing a reply
 
-  HttpServer();
+  // `limits` are those of each listener. `identities`: null for plain HTTP; else all listeners
+  // speak TLS, each connection as the one that is current when it begins. Outlives the server.
+  explicit HttpServer(const ConnectionLimit::Limits& limits = {},
+                      const TlsIdentitySource* identities = nullptr);
   // Stop().
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;

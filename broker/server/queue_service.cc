@@ -10,9 +10,11 @@
 #include "barista/error.h"
 #include "broker/server/batch_reply.h"
 #include "broker/server/consume_stream.h"
+#include "broker/server/grpc_caller.h"
 #include "broker/server/grpc_status.h"
 #include "broker/server/message_codec.h"
 #include "broker/server/send_stream.h"
+#include "broker/server/stream_access.h"
 #include "broker/server/text.h"
 #include "broker/server/trace_metadata.h"
 
@@ -31,9 +33,9 @@ void EncodeMap(const std::map<std::string, std::string>& from, TextMap* to) {
 
 }  // namespace
 
-QueueService::QueueService(Broker* broker, Executor* executor, DrainList* drains,
+QueueService::QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains,
                            const CallMetrics* calls)
-    : broker_(broker), executor_(executor), drains_(drains), calls_(calls) {}
+    : broker_(broker), executor_(executor), access_(access), drains_(drains), calls_(calls) {}
 
 QueueService::Unary QueueService::Begin(Context* context, absl::string_view method) const {
   return {context->DefaultReactor(), calls_->Begin(method)};
@@ -42,6 +44,18 @@ QueueService::Unary QueueService::Begin(Context* context, absl::string_view meth
 QueueService::Reactor* QueueService::Unary::FinishNow(const absl::Status& status) const {
   Finish(ToGrpcStatus(status));
   return reactor;
+}
+
+absl::Status QueueService::Check(const Context& context, absl::string_view action,
+                                 absl::string_view queue) {
+  return access_->Check(GrpcCaller(context), action, queue);
+}
+
+absl::Status QueueService::CheckRedrive(const Context& context, absl::string_view action,
+                                        const QueueAttributes& attributes) {
+  if (!attributes.redrive_policy.has_value()) return absl::OkStatus();
+  const std::string& target = attributes.redrive_policy->dead_letter_queue;
+  return target.empty() ? absl::OkStatus() : Check(context, action, target);
 }
 
 QueueService::Reactor* QueueService::Submit(Unary unary, absl::AnyInvocable<absl::Status()> work) {
@@ -68,10 +82,14 @@ QueueService::Reactor* QueueService::CreateQueue(Context* context,
                                                  const v1::CreateQueueRequest* request,
                                                  v1::CreateQueueResponse* response) {
   const Unary unary = Begin(context, "barista.v1.QueueService/CreateQueue");
+  const absl::Status allowed = Check(*context, "CreateQueue", request->queue());
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
     const absl::StatusOr<QueueAttributes> attributes =
         ParseQueueAttributes(DecodeMap(request->attributes()));
     if (!attributes.ok()) return attributes.status();
+    const absl::Status redrive = CheckRedrive(*context, "CreateQueue", *attributes);
+    if (!redrive.ok()) return redrive;
     const absl::StatusOr<Queue> queue =
         broker_->CreateQueue(request->queue(), *attributes, DecodeMap(request->tags()));
     if (!queue.ok()) return queue.status();
@@ -82,6 +100,8 @@ QueueService::Reactor* QueueService::CreateQueue(Context* context,
 QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQueueRequest* request,
                                               v1::GetQueueResponse* response) {
   const Unary unary = Begin(context, "barista.v1.QueueService/GetQueue");
+  const absl::Status allowed = Check(*context, "GetQueue", request->queue());
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
     const absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
@@ -93,10 +113,14 @@ QueueService::Reactor* QueueService::SetQueueAttributes(
     Context* context, const v1::SetQueueAttributesRequest* request,
     v1::SetQueueAttributesResponse*) {
   const Unary unary = Begin(context, "barista.v1.QueueService/SetQueueAttributes");
+  const absl::Status allowed = Check(*context, "SetQueueAttributes", request->queue());
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
     const absl::StatusOr<QueueAttributes> attributes =
         ParseQueueAttributes(DecodeMap(request->attributes()));
     if (!attributes.ok()) return attributes.status();
+    const absl::Status redrive = CheckRedrive(*context, "SetQueueAttributes", *attributes);
+    if (!redrive.ok()) return redrive;
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return queue->SetAttributes(*attributes);
@@ -107,6 +131,8 @@ QueueService::Reactor* QueueService::DeleteQueue(Context* context,
                                                  const v1::DeleteQueueRequest* request,
                                                  v1::DeleteQueueResponse*) {
   const Unary unary = Begin(context, "barista.v1.QueueService/DeleteQueue");
+  const absl::Status allowed = Check(*context, "DeleteQueue", request->queue());
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this] { return broker_->DeleteQueue(request->queue()); });
 }
 
@@ -114,6 +140,8 @@ QueueService::Reactor* QueueService::ListQueues(Context* context,
                                                 const v1::ListQueuesRequest* request,
                                                 v1::ListQueuesResponse* response) {
   const Unary unary = Begin(context, "barista.v1.QueueService/ListQueues");
+  const absl::Status allowed = Check(*context, "ListQueues", request->prefix());
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
     ListQueuesOptions options;
     options.prefix = request->prefix();
@@ -131,6 +159,8 @@ QueueService::Reactor* QueueService::PurgeQueue(Context* context,
                                                 const v1::PurgeQueueRequest* request,
                                                 v1::PurgeQueueResponse*) {
   const Unary unary = Begin(context, "barista.v1.QueueService/PurgeQueue");
+  const absl::Status allowed = Check(*context, "PurgeQueue", request->queue());
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
@@ -141,6 +171,8 @@ QueueService::Reactor* QueueService::PurgeQueue(Context* context,
 QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQueueRequest* request,
                                               v1::TagQueueResponse*) {
   const Unary unary = Begin(context, "barista.v1.QueueService/TagQueue");
+  const absl::Status allowed = Check(*context, "TagQueue", request->queue());
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
@@ -152,6 +184,8 @@ QueueService::Reactor* QueueService::UntagQueue(Context* context,
                                                 const v1::UntagQueueRequest* request,
                                                 v1::UntagQueueResponse*) {
   const Unary unary = Begin(context, "barista.v1.QueueService/UntagQueue");
+  const absl::Status allowed = Check(*context, "UntagQueue", request->queue());
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
@@ -166,6 +200,8 @@ QueueService::Reactor* QueueService::SendMessage(Context* context,
                                                  const v1::SendMessageRequest* request,
                                                  v1::SendMessageResponse* response) {
   const Unary unary = Begin(context, "barista.v1.QueueService/SendMessage");
+  const absl::Status allowed = Check(*context, "SendMessage", request->queue());
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return unary.FinishNow(queue.status());
   const absl::Status checked = CheckEntries(request->entries_size());
@@ -197,6 +233,8 @@ QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
                                                     const v1::ReceiveMessageRequest* request,
                                                     v1::ReceiveMessageResponse* response) {
   const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/ReceiveMessage");
+  const absl::Status allowed = Check(*context, "ReceiveMessage", request->queue());
+  if (!allowed.ok()) return Unary{context->DefaultReactor(), counted}.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return Unary{context->DefaultReactor(), counted}.FinishNow(queue.status());
   auto* call = new ReceiveCall(context, request, response, drains_, counted);  // deletes itself
@@ -208,6 +246,8 @@ QueueService::Reactor* QueueService::DeleteMessage(Context* context,
                                                    const v1::DeleteMessageRequest* request,
                                                    v1::DeleteMessageResponse* response) {
   const Unary unary = Begin(context, "barista.v1.QueueService/DeleteMessage");
+  const absl::Status allowed = Check(*context, "DeleteMessage", request->queue());
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return unary.FinishNow(queue.status());
   const absl::Status checked = CheckEntries(request->receipt_handles_size());
@@ -236,6 +276,8 @@ QueueService::Reactor* QueueService::ChangeMessageVisibility(
     Context* context, const v1::ChangeMessageVisibilityRequest* request,
     v1::ChangeMessageVisibilityResponse* response) {
   const Unary unary = Begin(context, "barista.v1.QueueService/ChangeMessageVisibility");
+  const absl::Status allowed = Check(*context, "ChangeMessageVisibility", request->queue());
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return unary.FinishNow(queue.status());
   const absl::Status checked = CheckEntries(request->entries_size());
@@ -279,6 +321,8 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
                                                   const v1::PeekMessagesRequest* request,
                                                   v1::PeekMessagesResponse* response) {
   const Unary unary = Begin(context, "barista.v1.QueueService/PeekMessages");
+  const absl::Status allowed = Check(*context, "PeekMessages", request->queue());
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
@@ -303,17 +347,25 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
 // ---- Streams ----
 
 grpc::ServerBidiReactor<v1::SendStreamRequest, v1::SendStreamResponse>* QueueService::SendStream(
-    Context*) {
+    Context* context) {
+  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/SendStream");
+  StreamAccess access(access_, *context, "SendStream");
+  if (absl::Status allowed = access.CheckOpen(); !allowed.ok()) {
+    return new RefusedStream<v1::SendStreamRequest, v1::SendStreamResponse>(allowed, counted);
+  }
   return server::SendStream::Begin(std::make_shared<server::SendStream>(
-      broker_, server::SendStream::Server{drains_, executor_,
-                                          calls_->Begin("barista.v1.QueueService/SendStream")}));
+      broker_, std::move(access), server::SendStream::Server{drains_, executor_, counted}));
 }
 
 grpc::ServerBidiReactor<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>*
-QueueService::ConsumeStream(Context*) {
+QueueService::ConsumeStream(Context* context) {
+  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/ConsumeStream");
+  StreamAccess access(access_, *context, "ConsumeStream");
+  if (absl::Status allowed = access.CheckOpen(); !allowed.ok()) {
+    return new RefusedStream<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>(allowed, counted);
+  }
   return server::ConsumeStream::Begin(std::make_shared<server::ConsumeStream>(
-      broker_, server::ConsumeStream::Server{
-                   drains_, executor_, calls_->Begin("barista.v1.QueueService/ConsumeStream")}));
+      broker_, std::move(access), server::ConsumeStream::Server{drains_, executor_, counted}));
 }
 
 }  // namespace barista::server

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "barista/broker.h"
 #include "barista/v1/queue.grpc.pb.h"
+#include "broker/server/access.h"
 #include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
 #include "broker/server/receive_call.h"
@@ -25,7 +26,8 @@ class QueueService final : public v1::QueueService::CallbackService {
  public:
   // Everything outlives the service's last call. `url_prefix` goes before the name in a queue's
   // URL.
-  QueueService(Broker* broker, Executor* executor, DrainList* drains, const CallMetrics* calls);
+  QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains,
+               const CallMetrics* calls);
 
   // Before the first call.
   void set_url_prefix(std::string prefix) { url_prefix_ = std::move(prefix); }
@@ -74,9 +76,16 @@ class QueueService final : public v1::QueueService::CallbackService {
   // Runs `work` on the executor and ends the call with its status.
   Reactor* Submit(Unary unary, absl::AnyInvocable<absl::Status()> work);
   absl::Status Describe(Queue queue, v1::Queue* out) const;
+  // Whether the caller may do `action`, an RPC by its name, on `queue` now.
+  absl::Status Check(const Context& context, absl::string_view action, absl::string_view queue);
+  // The same for the queue to which `attributes` would let messages be moved, if there is one: who
+  // may not define a queue may not have messages put into it either.
+  absl::Status CheckRedrive(const Context& context, absl::string_view action,
+                            const QueueAttributes& attributes);
 
   Broker* const broker_;
   Executor* const executor_;
+  Access* const access_;
   DrainList* const drains_;
   const CallMetrics* const calls_;
   std::string url_prefix_;

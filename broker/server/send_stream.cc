@@ -9,8 +9,11 @@
 
 namespace barista::server {
 
-SendStream::SendStream(Broker* broker, const Server& server)
-    : StreamReactor(server), broker_(broker), queue_(absl::UnknownError("no queue yet")) {}
+SendStream::SendStream(Broker* broker, StreamAccess access, const Server& server)
+    : StreamReactor(server),
+      broker_(broker),
+      access_(std::move(access)),
+      queue_(absl::UnknownError("no queue yet")) {}
 
 void SendStream::Address(const std::string& name) {
   if (name.empty() || name == queue_name_) {
@@ -19,7 +22,8 @@ void SendStream::Address(const std::string& name) {
   } else {
     queue_name_ = name;
   }
-  queue_ = broker_->GetQueue(queue_name_);
+  error_ = access_.CheckQueue(queue_name_);
+  if (error_.ok()) queue_ = broker_->GetQueue(queue_name_);
 }
 
 void SendStream::OnRequest(const v1::SendStreamRequest& request) {
@@ -36,7 +40,7 @@ void SendStream::OnRequest(const v1::SendStreamRequest& request) {
     }
   }
   Address(request.queue());
-  if (request.entries().empty()) return;
+  if (!error_.ok() || request.entries().empty()) return;
   error_ = CheckEntries(request.entries_size());
   if (!error_.ok()) return;
 

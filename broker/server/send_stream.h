@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "barista/broker.h"
 #include "barista/v1/queue.pb.h"
+#include "broker/server/stream_access.h"
 #include "broker/server/stream_failures.h"
 #include "broker/server/stream_reactor.h"
 
@@ -26,7 +27,7 @@ class SendStream final
   static constexpr uint64_t kMaxUntoldEntries = 10'000;
   static constexpr size_t kMaxUntoldBytes = 8 << 20;
 
-  SendStream(Broker* broker, const Server& server);
+  SendStream(Broker* broker, StreamAccess access, const Server& server);
 
  private:
   friend StreamReactor;
@@ -51,13 +52,14 @@ class SendStream final
   void OnTurn() {}
   std::optional<grpc::Status> End() const;
 
-  // Finds the queue that a request names.
+  // Finds the queue that a request names; one that the caller may not use ends the stream.
   void Address(const std::string& name);
   void Send(Batch* batch, const v1::SendStreamRequest& request);
   // Puts what has become of the batch into the response.
   void Tell(const Batch& batch, v1::SendStreamResponse* response);
 
   Broker* const broker_;
+  const StreamAccess access_;
   bool begun_ = false;
   bool want_results_ = false;
   std::string queue_name_;

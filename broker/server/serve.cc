@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -27,20 +28,28 @@
 namespace barista::server {
 namespace {
 
-// Waits for signals on a thread of its own: the first one asks for the end, the second one ends the
-// process at once.
-class StopSignals {
+// Waits for signals on a thread of its own: of SIGTERM and SIGINT the first one asks for the end,
+// the second one ends the process at once; SIGHUP asks for a reload.
+class Signals {
  public:
-  StopSignals() : signals_(io_, SIGTERM, SIGINT) {
-    Arm();
+  Signals() : stops_(io_, SIGTERM, SIGINT), hangups_(io_, SIGHUP) {
+    ArmStop();
+    ArmHangup();
     thread_ = std::thread([this] { io_.run(); });
   }
-  ~StopSignals() {
+  ~Signals() {
     io_.stop();
     thread_.join();
   }
-  StopSignals(const StopSignals&) = delete;
-  StopSignals& operator=(const StopSignals&) = delete;
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  // From now on `reload` runs at each SIGHUP, on the thread of the signals; one that came before is
+  // forgotten. What it captures outlives this.
+  void OnHangup(std::function<void()> reload) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    reload_ = std::move(reload);
+  }
 
   void Wait() {
     std::unique_lock<std::mutex> lock(mutex_);
@@ -48,8 +57,8 @@ class StopSignals {
   }
 
  private:
-  void Arm() {
-    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+  void ArmStop() {
+    stops_.async_wait([this](const boost::system::error_code& error, int signal) {
       if (error) return;
       const std::lock_guard<std::mutex> lock(mutex_);
       if (stopping_) {
@@ -59,15 +68,29 @@ class StopSignals {
       spdlog::info("signal {}: draining", signal);
       stopping_ = true;
       changed_.notify_all();
-      Arm();
+      ArmStop();
+    });
+  }
+
+  void ArmHangup() {
+    hangups_.async_wait([this](const boost::system::error_code& error, int) {
+      if (error) return;
+      std::function<void()> reload;
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        reload = reload_;
+      }
+      if (reload) reload();
+      ArmHangup();
     });
   }
 
   boost::asio::io_context io_{1};
-  boost::asio::signal_set signals_;
+  boost::asio::signal_set stops_, hangups_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool stopping_ = false;  // guarded by mutex_
+  bool stopping_ = false;         // guarded by mutex_
+  std::function<void()> reload_;  // guarded by mutex_
   std::thread thread_;
 };
 
@@ -95,15 +118,37 @@ int Fail(const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }
 
+void LogSecurity(const ServerOptions& options) {
+  const SecurityOptions& security = options.security;
+  if (security.token_file.empty() && security.tls.client_ca.empty() && options.insecure) {
+    spdlog::warn("--insecure: there is no authentication");
+  }
+  if (!security.token_file.empty() && !security.tls.any()) {
+    spdlog::warn("tokens travel in the clear: no --tls-cert");
+  }
+}
+
+void Reload(Server& server) {
+  const absl::Status reloaded = server.Reload();
+  if (reloaded.ok()) {
+    spdlog::info("SIGHUP: certificates and tokens are read again");
+  } else {
+    spdlog::error("SIGHUP: the old state is kept where the new one is wrong: {}",
+                  std::string(reloaded.message()));
+  }
+}
+
 int Serve(const ServeConfig& config) {
-  StopSignals signals;
+  std::unique_ptr<Server> server_owner;  // outlives the signals, which reload it
+  Signals signals;
   if (!config.ready_file.empty()) {
     const absl::Status removed = RemoveReadyFile(config.ready_file);
     if (!removed.ok()) return Fail(removed);
   }
   absl::StatusOr<std::unique_ptr<Server>> started = Server::Start(config.server);
   if (!started.ok()) return Fail(started.status());
-  Server& server = **started;
+  server_owner = *std::move(started);
+  Server& server = *server_owner;
 
   spdlog::info("barista {} (gRPC {}, protobuf {}, Boost {}.{})", BARISTA_VERSION, grpc::Version(),
                google::protobuf::internal::VersionString(GOOGLE_PROTOBUF_VERSION),
@@ -115,7 +160,7 @@ int Serve(const ServeConfig& config) {
         "recovery: {} commits that were never synced were dropped, {} synced ones were lost",
         recovery.unsynced_commits_dropped, recovery.synced_commits_lost);
   }
-  if (config.server.insecure) spdlog::warn("--insecure: there is no authentication");
+  LogSecurity(config.server);
   if (config.server.manual_clock) spdlog::warn("--manual-clock: time stands still");
   spdlog::info("gRPC on {}, HTTP on {}, administration on {}", server.grpc_address(),
                server.http_address(), server.admin_address());
@@ -124,6 +169,7 @@ int Serve(const ServeConfig& config) {
     if (!written.ok()) return Fail(written);
   }
 
+  signals.OnHangup([&server] { Reload(server); });
   signals.Wait();
   const absl::Status closed = server.Shutdown();
   if (!closed.ok()) return Fail(closed);

@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
@@ -21,9 +22,11 @@
 #include "broker/server/executor.h"
 #include "broker/server/http_server.h"
 #include "broker/server/listen_address.h"
-#include "broker/server/listen_probe.h"
 #include "broker/server/queue_service.h"
 #include "broker/server/receive_call.h"
+#include "broker/server/reflection_guard.h"
+#include "broker/server/security/grpc_acceptor.h"
+#include "broker/server/security/grpc_credentials.h"
 
 namespace barista::server {
 namespace {
@@ -34,21 +37,25 @@ constexpr int kExecutorThreads = 2;
 // up.
 constexpr int kKeepaliveMs = 30'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
+// A connection that has not finished its handshake by then is closed.
+constexpr int kHandshakeTimeoutMs = 20'000;
 // Clients may ping this often, also while nothing is under way, before they are told off.
 constexpr int kMinClientPingMs = 5'000;
 
-// Reads the address of a listener and applies the rule of access.
+// Reads the address of a listener and applies the rule of access: only if `open` may it be one that
+// other machines reach.
 absl::StatusOr<ListenAddress> CheckAddress(absl::string_view field, const std::string& text,
-                                           bool unix_allowed, bool insecure) {
+                                           bool unix_allowed, bool open) {
   absl::StatusOr<ListenAddress> address = ParseListenAddress(text);
   std::string wrong;
   if (!address.ok()) {
     wrong = std::string(address.status().message());
   } else if (!unix_allowed && !address->unix_path.empty()) {
     wrong = absl::StrCat("\"", text, "\" is a Unix socket; expected HOST:PORT");
-  } else if (!address->is_loopback && !insecure) {
+  } else if (!address->is_loopback && !open) {
     wrong = absl::StrCat("\"", text,
                          "\" can be reached from other machines, and there is no authentication; "
+                         "give --token-file, or --tls-client-ca with --tls-cert and --tls-key, or "
                          "listen on a loopback address, or allow it with --insecure");
   } else {
     return address;
@@ -60,7 +67,7 @@ absl::StatusOr<ListenAddress> CheckAddress(absl::string_view field, const std::s
 class ServerImpl final : public Server {
  public:
   explicit ServerImpl(const ServerOptions& options)
-      : options_(options), executor_(kExecutorThreads) {
+      : options_(options), executor_(kExecutorThreads), acceptor_(options.security.connections) {
     if (options_.manual_clock) {
       clock_ = std::make_unique<ManualClock>(absl::Now());
       options_.broker.clock = clock_.get();
@@ -70,12 +77,18 @@ class ServerImpl final : public Server {
   ~ServerImpl() override { Shutdown().IgnoreError(); }
 
   absl::Status Start() {
-    const bool insecure = options_.insecure;
-    const auto http = CheckAddress("http_listen", options_.http_listen, false, insecure);
+    const Clock* const clock = clock_ != nullptr ? clock_.get() : Clock::System();
+    absl::StatusOr<std::unique_ptr<Security>> security = Security::Open(options_.security, clock);
+    if (!security.ok()) return security.status();
+    security_ = *std::move(security);
+    Access* const access = &security_->access();
+
+    const bool open = options_.insecure || security_->authenticates();
+    const auto http = CheckAddress("http_listen", options_.http_listen, false, open);
     if (!http.ok()) return http.status();
-    const auto admin = CheckAddress("admin_listen", options_.admin_listen, false, insecure);
+    const auto admin = CheckAddress("admin_listen", options_.admin_listen, false, open);
     if (!admin.ok()) return admin.status();
-    const auto grpc = CheckAddress("grpc_listen", options_.grpc_listen, true, insecure);
+    const auto grpc = CheckAddress("grpc_listen", options_.grpc_listen, true, open);
     if (!grpc.ok()) return grpc.status();
 
     if (options_.metrics_queues < 0 || options_.metrics_queues > kMaxSurveyedQueues) {
@@ -92,13 +105,15 @@ class ServerImpl final : public Server {
     if (!broker.ok()) return broker.status();
     broker_ = *std::move(broker);
 
-    metrics_ = std::make_unique<Metrics>(broker_.get(), &calls_, &http_, options_.metrics_queues);
+    http_ = std::make_unique<HttpServer>(options_.security.connections, security_->tls());
+    metrics_ = std::make_unique<Metrics>(broker_.get(), &calls_, http_.get(),
+                                         &acceptor_.connections(), options_.metrics_queues);
     admin_handler_ = std::make_unique<AdminHandler>(broker_.get(), metrics_.get(), &executor_,
-                                                    clock_.get(), &draining_);
+                                                    access, clock_.get(), &draining_);
     const auto http_bound =
-        http_.Listen(*http, NoAwsProtocolsYet([this] { return grpc_address_; }));
+        http_->Listen(*http, NoAwsProtocolsYet(access, [this] { return grpc_address_; }));
     if (!http_bound.ok()) return http_bound.status();
-    const auto admin_bound = http_.Listen(*admin, [this](HttpRequest request, HttpReply reply) {
+    const auto admin_bound = http_->Listen(*admin, [this](HttpRequest request, HttpReply reply) {
       admin_handler_->Handle(std::move(request), std::move(reply));
     });
     if (!admin_bound.ok()) return admin_bound.status();
@@ -106,7 +121,7 @@ class ServerImpl final : public Server {
     admin_address_ = admin_bound->ToString();
 
     if (absl::Status status = StartGrpc(*grpc); !status.ok()) return status;
-    http_.Start();
+    http_->Start();
     return absl::OkStatus();
   }
 
@@ -115,6 +130,8 @@ class ServerImpl final : public Server {
   const std::string& grpc_address() const override { return grpc_address_; }
   Broker& broker() override { return *broker_; }
   ManualClock* manual_clock() override { return clock_.get(); }
+
+  absl::Status Reload() override { return security_->Reload(); }
 
   void Drain() override {
     draining_.store(true, std::memory_order_relaxed);
@@ -134,13 +151,14 @@ class ServerImpl final : public Server {
       shutdown_begun_ = true;
     }
     Drain();
+    acceptor_.Stop();
     if (grpc_ != nullptr) {
       // Returns when the last call has ended: nothing of gRPC uses what is closed below.
       grpc_->Shutdown(std::chrono::system_clock::now() +
                       absl::ToChronoMilliseconds(options_.drain_time));
     }
     drains_.WaitUntilLeft();
-    http_.Stop();
+    if (http_ != nullptr) http_->Stop();
     executor_.Stop();
     absl::Status closed = broker_ != nullptr ? broker_->Close() : absl::OkStatus();
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -157,41 +175,47 @@ class ServerImpl final : public Server {
 
  private:
   absl::Status StartGrpc(const ListenAddress& address) {
-    if (!address.unix_path.empty()) {
-      absl::Status free = CheckUnixPathFree(address.unix_path);
-      if (!free.ok()) return free;
-    }
-    service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &drains_, &calls_);
+    const absl::StatusOr<ListenAddress> bound = acceptor_.Listen(address);
+    if (!bound.ok()) return bound.status();
+    service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &security_->access(),
+                                              &drains_, &calls_);
     service_->set_url_prefix(
         absl::StrCat("http://", http_address_, "/", options_.broker.account, "/"));
 
-    admin_service_ = std::make_unique<AdminService>(broker_.get(), &executor_);
+    admin_service_ =
+        std::make_unique<AdminService>(broker_.get(), &executor_, &security_->access(), &calls_);
 
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
-    // A second server on the same port is an error, not a partner.
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                                kMinClientPingMs);
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.security.max_streams);
     builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
-    int port = 0;
-    builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials(), &port);
+    if (security_->access().active()) {
+      std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> guards;
+      guards.push_back(MakeReflectionGuard(&security_->access()));
+      builder.experimental().SetInterceptorCreators(std::move(guards));
+    }
+    auto connections = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+        security_->tls() != nullptr ? MakeGrpcCredentials(security_->tls())
+                                    : grpc::InsecureServerCredentials());
     builder.RegisterService(service_.get());
     builder.RegisterService(admin_service_.get());
     grpc_ = builder.BuildAndStart();
-    if (grpc_ == nullptr || (address.unix_path.empty() && port == 0)) {
+    if (grpc_ == nullptr) {
       return absl::UnavailableError(
-          absl::StrCat("cannot listen on ", address.ToString(), ": ", WhyNotListening(address)));
+          absl::StrCat("cannot listen on ", address.ToString(), ": gRPC does not start"));
     }
-    ListenAddress bound = address;
-    if (address.unix_path.empty()) bound.port = static_cast<uint16_t>(port);
-    grpc_address_ = bound.ToString();
+    grpc_address_ = bound->ToString();
     grpc_->GetHealthCheckService()->SetServingStatus(v1::QueueService::service_full_name(), true);
     grpc_->GetHealthCheckService()->SetServingStatus(v1::AdminService::service_full_name(), true);
+    acceptor_.Start(std::move(connections));
     return absl::OkStatus();
   }
 
@@ -203,12 +227,15 @@ class ServerImpl final : public Server {
   // Who drains stores it, once; /readyz loads it. It publishes nothing else, so relaxed is enough:
   // late by a request at worst.
   std::atomic<bool> draining_ = false;
-  CallMetrics calls_{{v1::QueueService::service_full_name()}};
+  std::unique_ptr<Security> security_;
+  CallMetrics calls_{
+      {v1::QueueService::service_full_name(), v1::AdminService::service_full_name()}};
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<AdminHandler> admin_handler_;
-  HttpServer http_;
+  std::unique_ptr<HttpServer> http_;
   std::unique_ptr<QueueService> service_;
   std::unique_ptr<AdminService> admin_service_;
+  GrpcAcceptor acceptor_;
   std::unique_ptr<grpc::Server> grpc_;
   std::string http_address_, admin_address_, grpc_address_;
 

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "barista/broker.h"
 #include "barista/clock.h"
+#include "broker/server/security/security.h"
 
 namespace barista::server {
 
@@ -23,6 +24,8 @@ struct ServerOptions {
   std::string admin_listen = "127.0.0.1:9325";
   std::string grpc_listen = "127.0.0.1:9326";
 
+  // Certificates, tokens and limits.
+  SecurityOptions security = {};
   // Allows listeners on addresses that other machines reach, without authentication.
   bool insecure = false;
 
@@ -39,8 +42,9 @@ struct ServerOptions {
 class Server {
  public:
   // Opens the broker and starts to listen; on return every listener accepts. Broker::Open's errors
-  // as they are, and kInvalidArgument/InvalidParameterValue: a malformed address, or one that other
-  // machines reach without `insecure`. kUnavailable: an address cannot be listened on; the text
+  // as they are, and kInvalidArgument/InvalidParameterValue: a malformed address, one that other
+  // machines reach with neither tokens, client certificates nor `insecure`, or a file of `security`
+  // that is wrong. kUnavailable: an address cannot be listened on; the text
   // names it and says why.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
 
@@ -57,6 +61,10 @@ class Server {
   virtual Broker& broker() = 0;
   // Null without manual_clock.
   virtual ManualClock* manual_clock() = 0;
+
+  // Reads certificates and tokens again; connections and streams that are open go on. What is wrong
+  // keeps its old state, and the status says why (Security::Reload). Blocks.
+  virtual absl::Status Reload() = 0;
 
   // Prepares the end, at once: /readyz answers 503, gRPC health NOT_SERVING, and receives that wait
   // answer without messages. Everything else goes on. Cannot be taken back.

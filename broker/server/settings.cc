@@ -12,6 +12,7 @@
 #include "barista/queue_attributes.h"
 #include "barista/stats.h"
 #include "broker/server/listen_address.h"
+#include "broker/server/security/request_rate.h"
 #include "broker/server/units.h"
 
 namespace barista::server {
@@ -19,6 +20,7 @@ namespace {
 
 constexpr int64_t kMiB = int64_t{1} << 20;
 constexpr int64_t kTiB = int64_t{1} << 40;
+constexpr int64_t kMaxCount = 1'000'000;
 constexpr size_t kMaxRegionBytes = 64;
 
 // Puts a parsed value into its place.
@@ -73,6 +75,43 @@ constexpr Setting kSettings[] = {
     {"insecure", nullptr, "Allow listeners that other machines reach, without authentication",
      [](absl::string_view value, ServeConfig& config) {
        return Assign(ParseSwitch(value), config.server.insecure);
+     }},
+    {"tls-cert", "FILE", "PEM: the certificate of all listeners, and those up to its root",
+     [](absl::string_view value, ServeConfig& config) {
+       return AssignText(value, config.server.security.tls.certificate);
+     }},
+    {"tls-key", "FILE", "PEM: the private key of --tls-cert, without a passphrase",
+     [](absl::string_view value, ServeConfig& config) {
+       return AssignText(value, config.server.security.tls.key);
+     }},
+    {"tls-client-ca", "FILE", "PEM: clients must have a certificate of one of these roots",
+     [](absl::string_view value, ServeConfig& config) {
+       return AssignText(value, config.server.security.tls.client_ca);
+     }},
+    {"token-file", "FILE", "YAML: the tokens that gRPC and administration ask for, and their roles",
+     [](absl::string_view value, ServeConfig& config) {
+       return AssignText(value, config.server.security.token_file);
+     }},
+    {"max-connections", "N", "Connections of a listener, 1 to 1000000; of HTTP at most 512 [10000]",
+     [](absl::string_view value, ServeConfig& config) {
+       return Assign(ParseCount(value, 1, kMaxCount), config.server.security.connections.total);
+     }},
+    {"max-client-connections", "N",
+     "Connections of a listener from one address, 1 to 1000000 [1000]",
+     [](absl::string_view value, ServeConfig& config) {
+       return Assign(ParseCount(value, 1, kMaxCount),
+                     config.server.security.connections.per_client);
+     }},
+    {"max-streams", "N",
+     "Calls under way on a gRPC connection, 1 to 1000000; more wait in the client [10000]",
+     [](absl::string_view value, ServeConfig& config) {
+       return Assign(ParseCount(value, 1, kMaxCount), config.server.security.max_streams);
+     }},
+    {"max-requests-per-second", "N",
+     "Of a client, that is a token, or an address without one, 0 (no limit) to 1000000 [0]",
+     [](absl::string_view value, ServeConfig& config) {
+       return Assign(ParseCount(value, 0, RequestRate::kMaxPerSecond),
+                     config.server.security.max_requests_per_second);
      }},
     {"memory-limit", "SIZE",
      "Memory for messages and storage buffers, 64MiB to 1TiB; what waits beyond it is on disk "

@@ -56,6 +56,16 @@ absl::StatusOr<int64_t> ParseBytes(absl::string_view text, int64_t min, int64_t 
   return number << shift;
 }
 
+absl::StatusOr<int64_t> ParseCount(absl::string_view text, int64_t min, int64_t max) {
+  int64_t number = 0;
+  if (text.empty() || !absl::ascii_isdigit(text[0]) || !absl::SimpleAtoi(text, &number) ||
+      number < min || number > max) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\" is not a whole number in [", min, ", ", max, "]"));
+  }
+  return number;
+}
+
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text, absl::Duration min,
                                              absl::Duration max) {
   const auto range = [&] {

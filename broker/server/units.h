@@ -21,8 +21,8 @@ absl::StatusOr<int64_t> ParseBytes(absl::string_view text, int64_t min, int64_t 
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text, absl::Duration min,
                                              absl::Duration max);
 
-// A whole number in [min, max].
-absl::StatusOr<int> ParseCount(absl::string_view text, int min, int max);
+// A whole number. In [min, max].
+absl::StatusOr<int64_t> ParseCount(absl::string_view text, int64_t min, int64_t max);
 
 // true, false, yes, no, on, off, 1, 0; any case.
 absl::StatusOr<bool> ParseSwitch(absl::string_view text);

@@ -1,9 +1,11 @@
 // The `barista` command: the broker as a process (`serve`) and a client of it.
 
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -18,12 +20,20 @@ namespace {
 
 Format FormatOf(absl::string_view name) { return name == "json" ? Format::kJson : Format::kText; }
 
+bool TakesValue(absl::string_view option) {
+  for (const absl::string_view name : {"--server", "--output", "--timeout", "--tls-ca",
+                                       "--tls-cert", "--tls-key", "--token-file"}) {
+    if (option == name) return true;
+  }
+  return false;
+}
+
 // Where the command stands behind global options, which all take a value; 0 if there is none.
 int FindCommand(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const absl::string_view argument = argv[i];
     if (argument.empty() || argument.front() != '-') return i;
-    if (argument == "--server" || argument == "--output" || argument == "--timeout") ++i;
+    if (TakesValue(argument)) ++i;
   }
   return 0;
 }
@@ -35,6 +45,19 @@ Format GuessFormat(int argc, char** argv) {
     if (std::strcmp(argv[i], "--output") == 0 && i + 1 < argc) return FormatOf(argv[i + 1]);
   }
   return Format::kText;
+}
+
+// A token is never on the command line, where every user of the machine can read it.
+absl::Status FindToken(GlobalOptions& globals) {
+  if (globals.token_file.empty()) {
+    const char* const token = std::getenv("BARISTA_TOKEN");
+    if (token != nullptr) globals.channel.token = token;
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::string> token = client::ReadTokenFile(globals.token_file);
+  if (!token.ok()) return token.status();
+  globals.channel.token = *std::move(token);
+  return absl::OkStatus();
 }
 
 int PrintVersion(Session& session) {
@@ -76,11 +99,22 @@ int Main(int argc, char** argv) {
       "reachable.");
 
   GlobalOptions globals;
-  globals.server = std::string(client::kDefaultServer);
-  app.add_option("--server", globals.server,
+  app.add_option("--server", globals.channel.server,
                  "The broker: HOST:PORT or unix:PATH (default 127.0.0.1:9326)")
       ->envname("BARISTA_SERVER")
       ->type_name("ADDRESS");
+  app.add_option("--tls-ca", globals.channel.tls_ca,
+                 "Speak TLS with a broker whose certificate is of one of these roots, PEM")
+      ->envname("BARISTA_TLS_CA")
+      ->type_name("FILE");
+  app.add_option("--tls-cert", globals.channel.tls_certificate, "The client certificate, PEM")
+      ->type_name("FILE");
+  app.add_option("--tls-key", globals.channel.tls_key, "The private key of --tls-cert, PEM")
+      ->type_name("FILE");
+  app.add_option("--token-file", globals.token_file,
+                 "A file with the token that goes with every call; beats the environment variable "
+                 "BARISTA_TOKEN, which holds the token itself")
+      ->type_name("FILE");
   app.add_option("--output", globals.format,
                  "text: for people; json: one object per line (default text)")
       ->check(CLI::IsMember({"text", "json"}))
@@ -111,7 +145,11 @@ int Main(int argc, char** argv) {
   if (timeout.has_value()) globals.timeout = *timeout;
 
   const Format format = FormatOf(globals.format);
-  auto client = client::QueueClient::Open(globals.server, globals.timeout);
+  if (absl::Status token = FindToken(globals); !token.ok()) {
+    Output(format).Error(WrongUsage(token.message()));
+    return kWrongUsage;
+  }
+  auto client = client::QueueClient::Open(globals.channel, globals.timeout);
   if (!client.ok()) {
     Output(format).Error(WrongUsage(client.status().message()));
     return kWrongUsage;

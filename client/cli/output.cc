@@ -40,6 +40,10 @@ std::string HintFor(const std::string& reason) {
   if (reason == "MemoryFull" || reason == "IntakeFull") return "try again when consumers caught up";
   if (reason == "DataDirectoryInUse") return "end the broker that has it open, with SIGTERM";
   if (reason == "StoreUnavailable") return "look at the broker's log; it must be restarted";
+  if (reason == "MissingAuthenticationToken" || reason == "InvalidClientTokenId") {
+    return "give a token with --token-file FILE or in BARISTA_TOKEN";
+  }
+  if (reason == "AccessDenied") return "use another token, or give this one the role on the broker";
   if (reason == kWrongUsageReason) return "`barista --help` and `barista COMMAND --help` say more";
   return "";
 }

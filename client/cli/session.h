@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "client/admin_client.h"
+#include "client/channel.h"
 #include "client/cli/output.h"
 #include "client/queue_client.h"
 
@@ -17,7 +18,8 @@ namespace barista::cli {
 
 // The options that stand before or after any command.
 struct GlobalOptions {
-  std::string server;
+  client::ChannelOptions channel;
+  std::string token_file;
   std::string format = "text";
   absl::Duration timeout = absl::Seconds(30);
 };

@@ -1,13 +1,26 @@
 #include "client/channel.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "barista/error.h"
 #include "barista/rpc/status.pb.h"
+#include "client/queue_client.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace barista::client {
 namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(ChannelTest, AddressBecomesTarget) {
   EXPECT_EQ(*GrpcTarget("127.0.0.1:9326"), "dns:///127.0.0.1:9326");
@@ -20,8 +33,60 @@ TEST(ChannelTest, AddressThatIsNoneIsRefused) {
   for (const char* server :
        {"", ":", ":9326", "host", "host:", "host:0", "host:65536", "host:x", "::1:9326", "unix:"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(GrpcTarget(server).status())) << server;
-    EXPECT_TRUE(absl::IsInvalidArgument(OpenChannel(server).status())) << server;
+    EXPECT_TRUE(absl::IsInvalidArgument(OpenChannel({.server = server}).status())) << server;
   }
+}
+
+// A machine far away, or a busy one: it accepts and takes its time to answer.
+TEST(ChannelTest, SlowConnectionIsWaitedFor) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t bytes = sizeof(address);
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(::bind(listener, generic, bytes), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  ASSERT_EQ(::getsockname(listener, generic, &bytes), 0);
+  const auto client = QueueClient::Open(
+      {.server = absl::StrCat("127.0.0.1:", ntohs(address.sin_port))}, absl::Milliseconds(300));
+  ASSERT_TRUE(client.ok()) << client.status();
+  const absl::Status status = (*client)->ListQueues({}).status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  ::close(listener);
+}
+
+TEST(ChannelTest, FilesThatDoNotGoTogetherAreRefused) {
+  const auto refused = [](const ChannelOptions& options) {
+    const absl::Status status = OpenChannel(options).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    return std::string(status.message());
+  };
+  EXPECT_THAT(refused({.tls_ca = "/no/ca.pem"}), HasSubstr("/no/ca.pem"));
+  EXPECT_THAT(refused({.tls_certificate = "c"}), HasSubstr("go together"));
+  EXPECT_THAT(refused({.tls_ca = "ca", .tls_key = "k"}), HasSubstr("go together"));
+  EXPECT_THAT(refused({.tls_certificate = "c", .tls_key = "k"}), HasSubstr("needs the CA"));
+}
+
+TEST(ChannelTest, TokenIsOneWordAndNotQuoted) {
+  EXPECT_TRUE(OpenChannel({.token = std::string(512, 't')}).ok());
+  for (const std::string& token :
+       {std::string(513, 't'), std::string("two words"), std::string("line\n"),
+        std::string("caf\xC3\xA9"), std::string("nul\0", 4)}) {
+    const absl::Status status = OpenChannel({.token = token}).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << token;
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr(token)));
+  }
+}
+
+TEST(ChannelTest, TokenFileIsReadWithoutTheSpaceAroundIt) {
+  const std::string path = ::testing::TempDir() + "/channel_test.token";
+  std::ofstream(path) << " t0ken\n\n";
+  EXPECT_EQ(*ReadTokenFile(path), "t0ken");
+  std::ofstream(path) << "\n";
+  EXPECT_TRUE(absl::IsInvalidArgument(ReadTokenFile(path).status()));
+  std::remove(path.c_str());
+  EXPECT_TRUE(absl::IsInvalidArgument(ReadTokenFile(path).status()));
 }
 
 grpc::Status WithInfo(const std::string& domain) {

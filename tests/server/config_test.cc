@@ -82,6 +82,12 @@ TEST_F(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_FALSE(config.server.broker.accept_truncated_log);
   EXPECT_FALSE(config.server.manual_clock);
   EXPECT_FALSE(config.server.insecure);
+  EXPECT_FALSE(config.server.security.tls.any());
+  EXPECT_EQ(config.server.security.token_file, "");
+  EXPECT_EQ(config.server.security.connections.total, 10'000u);
+  EXPECT_EQ(config.server.security.connections.per_client, 1'000u);
+  EXPECT_EQ(config.server.security.max_streams, 10'000);
+  EXPECT_EQ(config.server.security.max_requests_per_second, 0);
   EXPECT_EQ(config.ready_file, "");
   EXPECT_EQ(config.log_level, "info");
 }
@@ -99,13 +105,28 @@ TEST_F(ConfigTest, FlagBeatsEnvironmentBeatsFileBeatsDefault) {
 
 TEST_F(ConfigTest, EverySettingCanComeFromEverySource) {
   const std::map<std::string, std::string> values = {
-      {"data-dir", "d"},           {"http-listen", "localhost:1"},
-      {"admin-listen", "[::1]:2"}, {"grpc-listen", "unix:/s"},
-      {"memory-limit", "1GiB"},    {"default-durability", "os"},
-      {"sync-interval", "1s"},     {"free-space-floor", "0"},
-      {"account", "123456789012"}, {"region", "eu-1"},
-      {"ready-file", "r"},         {"drain-time", "1m"},
-      {"log-level", "debug"},      {"metrics-queues", "7"},
+      {"data-dir", "d"},
+      {"http-listen", "localhost:1"},
+      {"admin-listen", "[::1]:2"},
+      {"grpc-listen", "unix:/s"},
+      {"memory-limit", "1GiB"},
+      {"default-durability", "os"},
+      {"sync-interval", "1s"},
+      {"free-space-floor", "0"},
+      {"account", "123456789012"},
+      {"region", "eu-1"},
+      {"ready-file", "r"},
+      {"drain-time", "1m"},
+      {"log-level", "debug"},
+      {"tls-cert", "c"},
+      {"tls-key", "k"},
+      {"tls-client-ca", "ca"},
+      {"token-file", "t"},
+      {"max-connections", "11"},
+      {"max-streams", "13"},
+      {"max-client-connections", "12"},
+      {"max-requests-per-second", "14"},
+      {"metrics-queues", "7"},
   };
   std::vector<std::string> flags;
   std::string yaml;
@@ -124,6 +145,14 @@ TEST_F(ConfigTest, EverySettingCanComeFromEverySource) {
     EXPECT_EQ(config.server.broker.data_dir, "d");
     EXPECT_EQ(config.server.http_listen, "localhost:1");
     EXPECT_EQ(config.server.admin_listen, "[::1]:2");
+    EXPECT_EQ(config.server.security.tls.certificate, "c");
+    EXPECT_EQ(config.server.security.tls.key, "k");
+    EXPECT_EQ(config.server.security.tls.client_ca, "ca");
+    EXPECT_EQ(config.server.security.token_file, "t");
+    EXPECT_EQ(config.server.security.connections.total, 11u);
+    EXPECT_EQ(config.server.security.connections.per_client, 12u);
+    EXPECT_EQ(config.server.security.max_streams, 13);
+    EXPECT_EQ(config.server.security.max_requests_per_second, 14);
     EXPECT_EQ(config.server.grpc_listen, "unix:/s");
     EXPECT_EQ(config.server.broker.memory_limit_bytes, int64_t{1} << 30);
     EXPECT_EQ(config.server.broker.default_durability, Durability::kOs);
@@ -237,6 +266,14 @@ TEST(UnitsTest, BytesHaveUnitsAndBounds) {
   EXPECT_FALSE(ParseBytes("2049", 1024, 2048).ok());
   EXPECT_EQ(FormatBytes(int64_t{512} << 20), "512MiB");
   EXPECT_EQ(FormatBytes(1025), "1025B");
+}
+
+TEST(UnitsTest, CountsHaveBounds) {
+  EXPECT_EQ(*ParseCount("1", 1, 10), 1);
+  EXPECT_EQ(*ParseCount("10", 1, 10), 10);
+  for (const char* text : {"", "0", "11", "-1", "+1", " 1", "1k", "1.0", "99999999999999999999"}) {
+    EXPECT_FALSE(ParseCount(text, 1, 10).ok()) << text;
+  }
 }
 
 TEST(UnitsTest, SwitchesAreWords) {

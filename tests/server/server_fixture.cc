@@ -64,7 +64,7 @@ Details DetailsOf(const grpc::Status& status) {
 }
 
 HttpResult Http(const std::string& address, const std::string& method, const std::string& target,
-                const std::string& body) {
+                const std::string& body, const std::string& headers) {
   HttpResult result;
   const std::vector<std::string> parts = absl::StrSplit(address, ':');
   int port = 0;
@@ -76,9 +76,9 @@ HttpResult Http(const std::string& address, const std::string& method, const std
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
   std::string reply;
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == 0) {
-    const std::string request =
-        absl::StrCat(method, " ", target, " HTTP/1.1\r\nHost: ", address,
-                     "\r\nContent-Length: ", body.size(), "\r\nConnection: close\r\n\r\n", body);
+    const std::string request = absl::StrCat(method, " ", target, " HTTP/1.1\r\nHost: ", address,
+                                             "\r\nContent-Length: ", body.size(),
+                                             "\r\nConnection: close\r\n", headers, "\r\n", body);
     size_t sent = 0;
     while (sent < request.size()) {
       const ssize_t n = ::send(fd, request.data() + sent, request.size() - sent, MSG_NOSIGNAL);

@@ -40,9 +40,9 @@ struct HttpResult {
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
 };
-// One request on a connection of its own.
+// One request on a connection of its own; `headers` are lines that each end with \r\n.
 HttpResult Http(const std::string& address, const std::string& method, const std::string& target,
-                const std::string& body = "");
+                const std::string& body = "", const std::string& headers = "");
 
 // A directory that is gone at the end.
 class TemporaryDirectory {

@@ -38,14 +38,34 @@ std::optional<std::string> PeekedQueue(absl::string_view path) {
   return std::string(path);
 }
 
+class HttpCaller final : public Caller {
+ public:
+  explicit HttpCaller(const HttpRequest& request) : request_(request) {}
+  absl::string_view Authorization() const override { return request_.authorization; }
+  std::string Client() const override { return request_.client; }
+
+ private:
+  const HttpRequest& request_;
+};
+
 }  // namespace
 
 AdminHandler::AdminHandler(Broker* broker, const Metrics* metrics, Executor* executor,
-                           ManualClock* clock, const std::atomic<bool>* draining)
-    : broker_(broker), metrics_(metrics), executor_(executor), clock_(clock), draining_(draining) {}
+                           Access* access, ManualClock* clock, const std::atomic<bool>* draining)
+    : broker_(broker),
+      metrics_(metrics),
+      executor_(executor),
+      access_(access),
+      clock_(clock),
+      draining_(draining) {}
 
 void AdminHandler::Handle(HttpRequest request, HttpReply reply) {
   const std::string& path = request.path;
+  const std::optional<std::string> peeked = PeekedQueue(path);
+  const absl::Status allowed = peeked.has_value()
+                                   ? access_->Check(HttpCaller(request), "PeekMessages", *peeked)
+                                   : access_->Check(HttpCaller(request), path, "");
+  if (!allowed.ok()) return reply(HttpError(allowed));
   const bool get = request.method == "GET";
   const auto submit = [&](absl::AnyInvocable<HttpResponse()> work) {
     const bool accepted =
@@ -64,10 +84,10 @@ void AdminHandler::Handle(HttpRequest request, HttpReply reply) {
     if (request.method != "POST") return reply(NotAllowed(request, "POST"));
     return submit([this, request = std::move(request)] { return AdvanceClock(request); });
   }
-  if (const std::optional<std::string> queue = PeekedQueue(path)) {
+  if (peeked.has_value()) {
     if (!get) return reply(NotAllowed(request, "GET"));
     return submit(
-        [this, queue = *queue, request = std::move(request)] { return Peek(queue, request); });
+        [this, queue = *peeked, request = std::move(request)] { return Peek(queue, request); });
   }
   reply(HttpError(404, "NotFound", absl::StrCat("there is nothing at ", path)));
 }
@@ -139,8 +159,11 @@ HttpResponse AdminHandler::Peek(const std::string& queue_name, const HttpRequest
   return Json({{"messages", std::move(array)}});
 }
 
-HttpHandler NoAwsProtocolsYet(std::function<std::string()> grpc_address) {
-  return [grpc_address = std::move(grpc_address)](const HttpRequest&, const HttpReply& reply) {
+HttpHandler NoAwsProtocolsYet(Access* access, std::function<std::string()> grpc_address) {
+  return [access, grpc_address = std::move(grpc_address)](const HttpRequest& request,
+                                                          const HttpReply& reply) {
+    const absl::Status allowed = access->Check(HttpCaller(request), "AwsProtocols", "");
+    if (!allowed.ok()) return reply(HttpError(allowed));
     reply(HttpError(
         501, "NotImplemented",
         absl::StrCat("the AWS protocols are not there yet; gRPC listens on ", grpc_address())));

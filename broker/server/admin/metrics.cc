@@ -10,7 +10,6 @@
 #include "barista/error.h"
 #include "barista/version.h"
 #include "broker/server/admin/metric_family.h"
-#include "broker/server/grpc_connections.h"
 #include "broker/server/text.h"
 
 namespace barista::server {
@@ -159,8 +158,9 @@ std::string Serialize(const std::vector<MetricFamily>& families) {
 
 }  // namespace
 
-Metrics::Metrics(Broker* broker, const CallMetrics* calls, const HttpServer* http, int queues)
-    : broker_(broker), calls_(calls), http_(http), queues_(queues) {}
+Metrics::Metrics(Broker* broker, const CallMetrics* calls, const HttpServer* http,
+                 const ConnectionLimit* grpc, int queues)
+    : broker_(broker), calls_(calls), http_(http), grpc_(grpc), queues_(queues) {}
 
 std::string Metrics::Format() const {
   std::vector<MetricFamily> families;
@@ -175,7 +175,7 @@ std::string Metrics::Format() const {
   }
   if (const auto storage = broker_->StatStorage(); storage.ok()) AddStorage(*storage, add);
   for (MetricFamily& family : calls_->Collect()) families.push_back(std::move(family));
-  add.Gauge("barista_grpc_connections", "Connections of gRPC clients.", CountGrpcConnections());
+  add.Gauge("barista_grpc_connections", "Connections of gRPC clients.", grpc_->open());
   add.Gauge("barista_http_connections", "Connections to the HTTP and administration ports.",
             http_->connections());
   return Serialize(families);

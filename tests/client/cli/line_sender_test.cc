@@ -58,7 +58,8 @@ class LineSenderTest : public ::testing::Test {
                   .RegisterService(&service_)
                   .SetMaxReceiveMessageSize(8 << 20)
                   .BuildAndStart();
-    client_ = *client::QueueClient::Open(absl::StrCat("127.0.0.1:", port), absl::Seconds(30));
+    client_ =
+        *client::QueueClient::Open({.server = absl::StrCat("127.0.0.1:", port)}, absl::Seconds(30));
   }
 
   // Sends `text` and returns the status; counts_ has the rest.

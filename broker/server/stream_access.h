@@ -1,0 +1,62 @@
+#ifndef BROKER_SERVER_STREAM_ACCESS_H_
+#define BROKER_SERVER_STREAM_ACCESS_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "broker/server/access.h"
+#include "broker/server/call_metrics.h"
+#include "broker/server/grpc_status.h"
+
+namespace barista::server {
+
+// The rights of one stream. It keeps what the call showed when it began, since a stream may name a
+// queue when its context is gone. Thread-compatible.
+class StreamAccess {
+ public:
+  // `action` is the name of the RPC, a literal. `access` outlives it.
+  StreamAccess(Access* access, const grpc::ServerContextBase& context, absl::string_view action);
+
+  // Whether the stream may begin at all: with any token, since it has not named a queue yet.
+  absl::Status CheckOpen() const { return access_->Check(caller_, "OpenStream", ""); }
+  // Whether it may use `queue`, which it names.
+  absl::Status CheckQueue(absl::string_view queue) const {
+    return access_->Check(caller_, action_, queue);
+  }
+
+ private:
+  class KnownCaller final : public Caller {
+   public:
+    explicit KnownCaller(const Caller& caller)
+        : authorization_(caller.Authorization()), client_(caller.Client()) {}
+    absl::string_view Authorization() const override { return authorization_; }
+    std::string Client() const override { return client_; }
+
+   private:
+    std::string authorization_, client_;
+  };
+
+  Access* access_;
+  absl::string_view action_;
+  KnownCaller caller_;
+};
+
+// A stream that may not begin: ends with `status`, and deletes itself.
+template <typename Request, typename Response>
+class RefusedStream final : public grpc::ServerBidiReactor<Request, Response> {
+ public:
+  RefusedStream(const absl::Status& status, const CallMetrics::Call& counted) {
+    const grpc::Status refused = ToGrpcStatus(status);
+    counted.End(refused);
+    this->Finish(refused);
+  }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace barista::server
+
+#endif  // BROKER_SERVER_STREAM_ACCESS_H_
