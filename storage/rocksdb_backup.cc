@@ -50,9 +50,8 @@ struct Source {
 absl::Status CutLog(Files& files, const DataDirectory& directory, Source* log) {
   LogScanner scanner(directory.store_id);
   scanner.BeginFile();
-  const absl::Status status =
-      files.ReadBlocks(log->path, LogScanner::kBlockBytes,
-                       [&](absl::string_view block) { scanner.AddBlock(block); });
+  absl::Status status = files.ReadBlocks(log->path, LogScanner::kBlockBytes,
+                                         [&](absl::string_view block) { scanner.AddBlock(block); });
   log->bytes = static_cast<int64_t>(scanner.intact_bytes());
   return status;
 }

@@ -18,7 +18,7 @@ absl::Status CopyFiles(Files& files, const std::string& from, const std::string&
                        const BackupManifest& manifest, const ProgressCallback& progress) {
   int64_t done = 0;
   for (const BackupManifest::File& file : manifest.files) {
-    const absl::Status status =
+    absl::Status status =
         files.Copy(absl::StrCat(from, "/", file.name), absl::StrCat(to, "/", file.name), file.bytes,
                    [&](int64_t copied) {
                      return !progress || progress({done + copied, manifest.bytes()});

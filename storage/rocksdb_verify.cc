@@ -137,7 +137,7 @@ absl::Status Verification::CountFiles() {
 absl::Status Verification::CheckLog(LogScanner* scanner) {
   std::string damaged_file;
   uint64_t intact_bytes = 0;
-  const absl::Status status = ScanLog(files_, directory_, scanner, [&](const std::string& name) {
+  absl::Status status = ScanLog(files_, directory_, scanner, [&](const std::string& name) {
     if (!scanner->damaged() || !damaged_file.empty()) return;
     damaged_file = absl::StrCat("db/", name);
     intact_bytes = scanner->intact_bytes();
@@ -219,7 +219,7 @@ absl::Status Verification::CheckBlobs() {
         continue;
       }
       BlobScanner scanner(*bytes, family->GetID(), report);
-      const absl::Status read =
+      absl::Status read =
           files_.ReadBlocks(path, 32 << 10, [&](absl::string_view block) { scanner.Add(block); });
       if (!read.ok()) return read;
       scanner.Finish();
