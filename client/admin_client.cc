@@ -5,16 +5,14 @@
 #include <chrono>
 #include <utility>
 
-#include "client/channel.h"
-
 namespace barista::client {
 
-absl::StatusOr<std::unique_ptr<AdminClient>> AdminClient::Open(absl::string_view server,
+absl::StatusOr<std::unique_ptr<AdminClient>> AdminClient::Open(const ChannelOptions& options,
                                                                absl::Duration timeout) {
-  auto channel = OpenChannel(server);
+  auto channel = OpenChannel(options);
   if (!channel.ok()) return channel.status();
   return std::unique_ptr<AdminClient>(
-      new AdminClient(server, v1::AdminService::NewStub(*channel), timeout));
+      new AdminClient(options.server, v1::AdminService::NewStub(*channel), timeout));
 }
 
 AdminClient::AdminClient(absl::string_view server, std::unique_ptr<v1::AdminService::Stub> stub,

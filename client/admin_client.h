@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "barista/v1/admin.grpc.pb.h"
+#include "client/channel.h"
 
 namespace barista::client {
 
@@ -15,9 +16,8 @@ namespace barista::client {
 // Holds a share of its channel. Errors as QueueClient's.
 class AdminClient {
  public:
-  // `timeout` may be infinite: these calls may take long. kInvalidArgument: `server` is not of the
-  // form that OpenChannel wants.
-  static absl::StatusOr<std::unique_ptr<AdminClient>> Open(absl::string_view server,
+  // `timeout` may be infinite: these calls may take long. kInvalidArgument: as OpenChannel.
+  static absl::StatusOr<std::unique_ptr<AdminClient>> Open(const ChannelOptions& options,
                                                            absl::Duration timeout);
 
   absl::StatusOr<v1::BackupResponse> Backup(const v1::BackupRequest& request);

@@ -57,7 +57,7 @@ ConsumeStream::ConsumeStream(Broker* broker, StreamAccess access, const Server& 
 // ---- Requests ----
 
 absl::Status ConsumeStream::Start(const v1::ConsumeStart& start) {
-  const absl::Status allowed = access_.CheckQueue(start.queue());
+  absl::Status allowed = access_.CheckQueue(start.queue());
   if (!allowed.ok()) return allowed;
   absl::StatusOr<Queue> queue = broker_->GetQueue(start.queue());
   if (!queue.ok()) return queue.status();

@@ -155,7 +155,7 @@ int Main(int argc, char** argv) {
     return kWrongUsage;
   }
   auto admin =
-      client::AdminClient::Open(globals.server, timeout.value_or(absl::InfiniteDuration()));
+      client::AdminClient::Open(globals.channel, timeout.value_or(absl::InfiniteDuration()));
   if (!admin.ok()) {
     Output(format).Error(WrongUsage(admin.status().message()));
     return kWrongUsage;

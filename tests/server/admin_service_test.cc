@@ -13,6 +13,7 @@
 #include "barista/backup.h"
 #include "barista/v1/admin.grpc.pb.h"
 #include "broker/server/admin_call.h"
+#include "broker/server/call_metrics.h"
 #include "tests/server/server_fixture.h"
 
 namespace barista::server {
@@ -81,7 +82,7 @@ class PatientService final : public v1::AdminService::CallbackService {
   explicit PatientService(Executor* executor) : executor_(executor) {}
   grpc::ServerUnaryReactor* Backup(grpc::CallbackServerContext*, const v1::BackupRequest*,
                                    v1::BackupResponse*) override {
-    auto* const call = new AdminCall;
+    auto* const call = new AdminCall(calls_.Begin("barista.v1.AdminService/Backup"));
     call->Start(executor_, [this](const AdminCall::Cancelled& cancelled) {
       begun = true;
       while (!cancelled()) std::this_thread::yield();
@@ -95,6 +96,7 @@ class PatientService final : public v1::AdminService::CallbackService {
 
  private:
   Executor* const executor_;
+  const CallMetrics calls_{{v1::AdminService::service_full_name()}};
 };
 
 TEST(AdminCallTest, ACallIsGivenUpWhenItsCallerIsGone) {
