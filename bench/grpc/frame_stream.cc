@@ -60,6 +60,21 @@ void FrameStream::OnDone(const grpc::Status& status) {
   changed_.notify_all();
 }
 
+std::shared_ptr<grpc::Channel> ConnectTo(const std::string& address, const std::string& root) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetMaxReceiveMessageSize(64 << 20);
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
+  if (root.empty()) {
+    credentials = grpc::InsecureChannelCredentials();
+  } else {
+    grpc::SslCredentialsOptions options;
+    options.pem_root_certs = root;
+    credentials = grpc::SslCredentials(options);
+  }
+  return grpc::CreateCustomChannel(address, credentials, arguments);
+}
+
 // ---- Echo ----
 
 class FrameEcho::Service final : public grpc::CallbackGenericService {

@@ -49,6 +49,9 @@ class FrameStream final : private grpc::ClientBidiReactor<grpc::ByteBuffer, grpc
   std::string error_;
 };
 
+// A connection of its own, plain or trusting the certificate `root` (PEM).
+std::shared_ptr<grpc::Channel> ConnectTo(const std::string& address, const std::string& root = "");
+
 // A server on 127.0.0.1 that sends every frame of every stream back: the floor of streams. Runs
 // until the process ends.
 class FrameEcho {

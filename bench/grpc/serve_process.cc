@@ -1,23 +1,29 @@
 #include "bench/grpc/serve_process.h"
 
+#include <boost/asio/ip/tcp.hpp>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "barista/v1/queue.pb.h"
 
 namespace barista::bench {
 namespace {
 
-// The value of "grpc" in a ready file; empty if there is none.
-std::string GrpcAddress(const std::string& ready) {
-  constexpr absl::string_view kKey = "\"grpc\":\"";
-  const size_t start = ready.find(kKey.data());
+// The value of `key` in a ready file; empty if there is none.
+std::string AddressOf(const std::string& key, const std::string& ready) {
+  const std::string before = absl::StrCat("\"", key, "\":\"");
+  const size_t start = ready.find(before);
   if (start == std::string::npos) return "";
-  const size_t end = ready.find('"', start + kKey.size());
-  return ready.substr(start + kKey.size(), end - start - kKey.size());
+  const size_t end = ready.find('"', start + before.size());
+  return ready.substr(start + before.size(), end - start - before.size());
 }
 
 }  // namespace
@@ -38,7 +44,9 @@ absl::StatusOr<ServeProcess> ServeProcess::Start(const std::string& barista, con
   for (const absl::Time deadline = absl::Now() + patience; absl::Now() < deadline;) {
     // The file appears whole (it is renamed into its place).
     if (std::ifstream file(ready_file); file) {
-      process.grpc_address_ = GrpcAddress({std::istreambuf_iterator<char>(file), {}});
+      const std::string ready{std::istreambuf_iterator<char>(file), {}};
+      process.grpc_address_ = AddressOf("grpc", ready);
+      process.admin_address_ = AddressOf("admin", ready);
       return process;
     }
     if (!process.child_.running()) {
@@ -48,6 +56,22 @@ absl::StatusOr<ServeProcess> ServeProcess::Start(const std::string& barista, con
   }
   return absl::DeadlineExceededError(
       absl::StrCat("no ready file after ", absl::FormatDuration(patience)));
+}
+
+double ScrapeOf(const std::string& address, const std::string& name) {
+  using boost::asio::ip::tcp;
+  const std::pair<std::string, std::string> parts = absl::StrSplit(address, ':');
+  tcp::iostream stream(parts.first, parts.second);
+  stream << "GET /metrics HTTP/1.0\r\n\r\n" << std::flush;
+  const std::string prefix = absl::StrCat(name, " ");
+  for (std::string line; std::getline(stream, line);) {
+    double value = 0;
+    if (absl::StartsWith(line, prefix) &&
+        absl::SimpleAtod(absl::StripAsciiWhitespace(line.substr(prefix.size())), &value)) {
+      return value;
+    }
+  }
+  return -1;
 }
 
 absl::Status CreateQueue(RawClient& client, const std::string& name,

@@ -22,6 +22,7 @@ class ServeProcess {
                                             absl::Duration patience = absl::Seconds(60));
 
   const std::string& grpc_address() const { return grpc_address_; }
+  const std::string& admin_address() const { return admin_address_; }
   pid_t pid() const { return child_.pid(); }
   Child& child() { return child_; }
 
@@ -29,8 +30,12 @@ class ServeProcess {
   explicit ServeProcess(Child child) : child_(std::move(child)) {}
 
   Child child_;
-  std::string grpc_address_;
+  std::string grpc_address_, admin_address_;
 };
+
+// The value of the metric `name`, without labels, that the administration at `address` shows; -1 if
+// there is none.
+double ScrapeOf(const std::string& address, const std::string& name);
 
 // Calls `method` of barista.v1.QueueService and waits, at most 10 s, for the answer.
 template <typename Request, typename Response>

@@ -4,6 +4,7 @@
 //   cycle, memory: SendStream and ConsumeStream, against frames of the same bytes that come back
 //   sends, fsync:  SendStream, against a stream that hands its messages to one writer thread
 //   cycle, fsync:  SendStream and ConsumeStream, against the embedded broker under the same load
+//   cycle, TLS:    the cycle in memory, against itself without TLS
 //
 //   stream_bench --barista build/release/bin/barista [--rounds 5] [--seconds 2] [--only NAME]
 
@@ -14,7 +15,9 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -24,7 +27,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "barista/v1/queue.pb.h"
+#include "barista/v1/queue.grpc.pb.h"
 #include "bench/common/child.h"
 #include "bench/common/scratch_dir.h"
 #include "bench/common/summary.h"
@@ -51,23 +54,38 @@ struct Settings {
   int body_bytes = 1024;
 };
 
+// For 127.0.0.1, signed by itself. Empty: none.
+struct Certificate {
+  std::string file, key_file;
+  std::string pem;
+};
+
 // What a run measured.
 struct Result {
   double messages_per_second = 0;
   double server_us_per_message = 0;  // of its processor
 };
 
+// Made by the openssl command.
+absl::StatusOr<Certificate> MakeCertificate(const ScratchDir& dir) {
+  Certificate certificate{dir / "cert.pem", dir / "key.pem", ""};
+  auto openssl = Child::Spawn({"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                               "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj",
+                               "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                               certificate.key_file, "-out", certificate.file});
+  if (!openssl.ok()) return openssl.status();
+  while (openssl->ReadLine().ok()) {
+  }
+  std::ifstream file(certificate.file);
+  certificate.pem.assign(std::istreambuf_iterator<char>(file), {});
+  if (certificate.pem.empty()) return absl::InternalError("openssl made no certificate");
+  return certificate;
+}
+
 int ServeForever(int port) {
   std::printf("%d\n", port);
   std::fflush(stdout);
   for (;;) pause();
-}
-
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetMaxReceiveMessageSize(64 << 20);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
 // Counts `done` for a while, after some time to get going.
@@ -213,7 +231,7 @@ absl::StatusOr<Result> RunEcho(const Settings& settings, int batch, int frames) 
   const grpc::ByteBuffer frame = SendFrame(settings, batch);
   std::atomic<uint64_t> done{0};
   FrameStream* echo = nullptr;
-  FrameStream stream(Connect(absl::StrCat("127.0.0.1:", *port)), "/barista.bench/Echo",
+  FrameStream stream(ConnectTo(absl::StrCat("127.0.0.1:", *port)), "/barista.bench/Echo",
                      [&](grpc::ByteBuffer& bytes) {
                        done += static_cast<uint64_t>(batch);
                        echo->Write(bytes);
@@ -226,7 +244,7 @@ absl::StatusOr<Result> RunEcho(const Settings& settings, int batch, int frames) 
 absl::StatusOr<Result> RunSends(const Settings& settings, pid_t server, const std::string& address,
                                 const char* method, const grpc::ByteBuffer& frame, int batch,
                                 int window, std::function<uint64_t(grpc::ByteBuffer&)> settled) {
-  Sender sender(Connect(address), method, frame, batch, std::move(settled));
+  Sender sender(ConnectTo(address), method, frame, batch, std::move(settled));
   const auto go_on = [&] {
     sender.Send([&](uint64_t sent) {
       return sent + static_cast<uint64_t>(batch) <=
@@ -258,14 +276,24 @@ absl::StatusOr<Result> RunSkeletonSends(const Settings& settings, int batch, int
                   });
 }
 
-// `barista serve` with a queue "orders".
+// `barista serve` with a queue "orders"; over TLS if there is a certificate.
 absl::StatusOr<ServeProcess> Serve(const Settings& settings, const ScratchDir& dir,
-                                   const std::string& durability) {
-  auto server = ServeProcess::Start(settings.barista, dir.path());
+                                   const std::string& durability,
+                                   const Certificate& certificate = {}) {
+  std::vector<std::string> flags = {"--default-durability", durability};
+  if (!certificate.file.empty()) {
+    flags.insert(flags.end(), {"--tls-cert", certificate.file, "--tls-key", certificate.key_file});
+  }
+  auto server = ServeProcess::Start(settings.barista, dir.path(), flags);
   if (!server.ok()) return server.status();
-  RawClient client({.address = server->grpc_address(), .channels = 1});
-  if (auto status = CreateQueue(client, "orders", {{"Durability", durability}}); !status.ok())
-    return status;
+  const auto channel = ConnectTo(server->grpc_address(), certificate.pem);
+  grpc::ClientContext context;
+  v1::CreateQueueRequest request;
+  request.set_queue("orders");
+  v1::CreateQueueResponse response;
+  const grpc::Status created =
+      v1::QueueService::NewStub(channel)->CreateQueue(&context, request, &response);
+  if (!created.ok()) return FromGrpcStatus(created);
   return server;
 }
 
@@ -278,13 +306,13 @@ absl::StatusOr<Result> RunBaristaSends(const Settings& settings, int batch, int 
 }
 
 absl::StatusOr<Result> RunBaristaCycle(const Settings& settings, const std::string& durability,
-                                       int batch, int window) {
+                                       int batch, int window, const Certificate& certificate = {}) {
   ScratchDir dir;
-  auto server = Serve(settings, dir, durability);
+  auto server = Serve(settings, dir, durability, certificate);
   if (!server.ok()) return server.status();
   // A connection each, as two programs would have.
-  Sender sender(Connect(server->grpc_address()), kSendStream, SendFrame(settings, batch), batch,
-                SettledOf);
+  Sender sender(ConnectTo(server->grpc_address(), certificate.pem), kSendStream,
+                SendFrame(settings, batch), batch, SettledOf);
   std::atomic<const std::atomic<uint64_t>*> deleted{nullptr};
   const auto go_on = [&] {
     const std::atomic<uint64_t>* const count = deleted;
@@ -293,7 +321,8 @@ absl::StatusOr<Result> RunBaristaCycle(const Settings& settings, const std::stri
       return sent + static_cast<uint64_t>(batch) <= *count + static_cast<uint64_t>(window);
     });
   };
-  Consumer consumer(Connect(server->grpc_address()), static_cast<uint32_t>(window), go_on);
+  Consumer consumer(ConnectTo(server->grpc_address(), certificate.pem),
+                    static_cast<uint32_t>(window), go_on);
   deleted = &consumer.deleted();
   go_on();
   return Measure(settings, server->pid(), consumer.deleted(), [&] {
@@ -379,6 +408,19 @@ int Main(const Settings& settings) {
         [&] { return RunBaristaCycle(settings, "fsync", 10, 1000); },
         [&] { return RunEmbeddedCycle(settings, 10, 1000); }, "embedded", 0.7, &reached);
   }
+  if (wanted("tls")) {
+    ScratchDir dir;
+    const auto certificate = MakeCertificate(dir);
+    if (!certificate.ok()) {
+      std::fprintf(stderr, "%s\n", certificate.status().ToString().c_str());
+      return 1;
+    }
+    worked = Compare(
+        settings,
+        absl::StrCat("streams over TLS, memory, ", body, ", 100 per frame: send, receive, delete"),
+        [&] { return RunBaristaCycle(settings, "memory", 100, 2000, *certificate); },
+        [&] { return RunBaristaCycle(settings, "memory", 100, 2000); }, "plain", 0.7, &reached);
+  }
   if (!worked) return 1;
   return reached ? 0 : 3;
 }
@@ -395,7 +437,7 @@ int main(int argc, char** argv) {
                  "Be the skeleton on this directory (internal)");
   app.add_option("--barista", settings.barista, "The barista command");
   app.add_option("--only", settings.only, "One of the promises")
-      ->check(CLI::IsMember({"memory-cycle", "fsync-sends", "fsync-cycle"}));
+      ->check(CLI::IsMember({"memory-cycle", "fsync-sends", "fsync-cycle", "tls"}));
   app.add_option("--rounds", settings.rounds, "Interleaved rounds")->check(CLI::Range(1, 1000));
   app.add_option("--seconds", settings.seconds, "Measured time of each run");
   app.add_option("--body", settings.body_bytes, "Bytes of a body")->check(CLI::Range(1, 1 << 20));
