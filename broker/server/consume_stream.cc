@@ -50,7 +50,7 @@ ConsumeStream::ConsumeStream(Broker* broker, DrainList* drains, StreamAccess acc
 // ---- Requests ----
 
 absl::Status ConsumeStream::Start(const v1::ConsumeStart& start) {
-  const absl::Status allowed = access_.CheckQueue(start.queue());
+  absl::Status allowed = access_.CheckQueue(start.queue());
   if (!allowed.ok()) return allowed;
   absl::StatusOr<Queue> queue = broker_->GetQueue(start.queue());
   if (!queue.ok()) return queue.status();

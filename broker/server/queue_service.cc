@@ -90,7 +90,7 @@ QueueService::Reactor* QueueService::CreateQueue(Context* context,
     const absl::StatusOr<QueueAttributes> attributes =
         ParseQueueAttributes(DecodeMap(request->attributes()));
     if (!attributes.ok()) return attributes.status();
-    const absl::Status redrive = CheckRedrive(*context, "CreateQueue", *attributes);
+    absl::Status redrive = CheckRedrive(*context, "CreateQueue", *attributes);
     if (!redrive.ok()) return redrive;
     const absl::StatusOr<Queue> queue =
         broker_->CreateQueue(request->queue(), *attributes, DecodeMap(request->tags()));
@@ -119,7 +119,7 @@ QueueService::Reactor* QueueService::SetQueueAttributes(
     const absl::StatusOr<QueueAttributes> attributes =
         ParseQueueAttributes(DecodeMap(request->attributes()));
     if (!attributes.ok()) return attributes.status();
-    const absl::Status redrive = CheckRedrive(*context, "SetQueueAttributes", *attributes);
+    absl::Status redrive = CheckRedrive(*context, "SetQueueAttributes", *attributes);
     if (!redrive.ok()) return redrive;
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
