@@ -33,7 +33,7 @@ if [[ -z $build ]]; then
   cmake --preset release -S "$root" >&2
   cmake --build "$build" --target \
     barista cycle_bench open_bench backlog_bench send_bench api_style_bench floor_bench barista_load lane_bench timer_bench memory_cycle_bench \
-    idle_bench drain_bench >&2
+    idle_bench drain_bench metrics_bench >&2
 fi
 bin=$build/bin
 if awk -v limit="$(nproc)" '{ exit !($1 > limit / 2) }' /proc/loadavg; then
@@ -63,6 +63,7 @@ measure "$bin/lane_bench" --rounds "$rounds"
 measure "$bin/timer_bench" --rounds "$rounds"
 measure "$bin/memory_cycle_bench" --rounds "$rounds"
 measure "$bin/idle_bench" --rounds "$deep_rounds"
+measure "$bin/metrics_bench" --rounds "$rounds" --seconds "$seconds"
 measure "$bin/cycle_bench" --rounds "$rounds" --seconds "$seconds"
 measure "$bin/cycle_bench" --rounds "$rounds" --seconds "$seconds" --send-batch 10
 measure "$bin/send_bench" --rounds "$rounds" --seconds "$seconds" --barista "$bin/barista"

@@ -14,6 +14,7 @@
 #include "broker/queue/engine.h"
 #include "broker/queue/validation.h"
 #include "broker/registry.h"
+#include "broker/survey.h"
 #include "storage/memory_store.h"
 #include "storage/rocksdb_store.h"
 
@@ -135,6 +136,10 @@ class BrokerImpl final : public Broker {
       pager_cv_.NotifyAll();
       housekeeper_cv_.NotifyAll();
     }
+    {
+      MutexLock lock(&backup_mutex_);
+      while (backing_up_) backup_ended_.Wait(&backup_mutex_);
+    }
     store_->StopReclaim();
     for (std::thread* thread : {&timer_thread_, &pager_, &housekeeper_}) {
       if (thread->joinable()) thread->join();
@@ -174,6 +179,20 @@ class BrokerImpl final : public Broker {
     return registry_.List(options);
   }
 
+  absl::StatusOr<BackupResult> Backup(const std::string& dir,
+                                      const ProgressCallback& progress) override {
+    if (absl::Status status = BeginBackup(dir); !status.ok()) return status;
+    absl::StatusOr<BackupResult> result =
+        store_->Backup(dir, [this, &progress](const FileProgress& done) {
+          return !engine_.closed.load(std::memory_order_acquire) && (!progress || progress(done));
+        });
+    MutexLock lock(&backup_mutex_);
+    backing_up_ = false;
+    backup_ended_.NotifyAll();
+    if (absl::IsCancelled(result.status()) && engine_.closed.load()) return BrokerClosed();
+    return result;
+  }
+
   BrokerStats Stats() const override {
     BrokerStats stats;
     stats.messages_sent = engine_.sent.load();
@@ -182,16 +201,24 @@ class BrokerImpl final : public Broker {
     stats.messages_expired = engine_.expired.load();
     stats.messages_dead_lettered = engine_.dead_lettered.load();
     stats.bytes_sent = engine_.bytes_sent.load();
-    stats.commits = log_.commits();
-    stats.commit_operations = log_.operations();
-    stats.syncs = log_.syncs();
     stats.queues = static_cast<int64_t>(registry_.size());
     stats.parked_receives = engine_.parked.load();
     stats.resident_messages = engine_.resident.load();
     stats.resident_bytes = engine_.resident_bytes.load();
-    stats.refusing_writes = log_.refusing_writes();
-    stats.refusing_sends = log_.refusing_sends();
+    stats.receive_latency = engine_.receive_latency_ms.Stats(1e3);
+    log_.AddTo(&stats);
     return stats;
+  }
+
+  absl::StatusOr<QueueSurvey> SurveyQueues(const SurveyOptions& options) const override {
+    if (engine_.closed.load(std::memory_order_acquire)) return BrokerClosed();
+    return Survey(registry_.list(), engine_.WallMs(), options);
+  }
+
+  absl::StatusOr<StorageStats> StatStorage() const override {
+    MutexLock lock(&engine_.peek_mutex);
+    if (engine_.store == nullptr) return BrokerClosed();
+    return engine_.store->Stats();
   }
 
   const RecoveryReport& recovery() const override { return recovery_; }
@@ -251,6 +278,21 @@ class BrokerImpl final : public Broker {
   absl::Status CheckControl() const {
     if (engine_.closed.load(std::memory_order_acquire)) return BrokerClosed();
     return commit::CommitLog::CheckMayBlock();
+  }
+
+  // From OK to the end of the backup Close waits.
+  absl::Status BeginBackup(const std::string& dir) {
+    if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return status;
+    if (dir.empty() || dir.front() != '/' || dir.find('\0') != std::string::npos)
+      return OutOfRange("dir", dir, "an absolute path");
+    MutexLock lock(&backup_mutex_);
+    if (engine_.closed.load()) return BrokerClosed();
+    if (backing_up_) {
+      return MakeError(absl::StatusCode::kResourceExhausted, "a backup is being written already",
+                       {.reason = "BackupInProgress", .limit = "1"});
+    }
+    backing_up_ = true;
+    return absl::OkStatus();
   }
 
   void WakeTimer() {
@@ -338,7 +380,8 @@ class BrokerImpl final : public Broker {
   }
 
   std::unique_ptr<storage::Store> store_;
-  Engine engine_;
+  // (Mutable: StatStorage keeps Close from closing the store meanwhile.)
+  mutable Engine engine_;
   // (Mutable: NextDeadline sorts in what was armed.)
   mutable core::Timer timer_;
   Registry registry_;
@@ -361,6 +404,10 @@ class BrokerImpl final : public Broker {
   std::thread timer_thread_;
   std::thread pager_;
   std::thread housekeeper_;
+
+  Mutex backup_mutex_;
+  CondVar backup_ended_;
+  bool backing_up_ ABSL_GUARDED_BY(backup_mutex_) = false;
 
   Mutex close_mutex_;
   bool closed_ ABSL_GUARDED_BY(close_mutex_) = false;

@@ -14,10 +14,6 @@
 namespace barista::internal {
 namespace {
 
-// The definition row of queue 0 holds the next queue id: an id is not used again after its queue is
-// deleted, or an old receipt handle could fit a new queue.
-constexpr QueueId kNextIdRow(0);
-
 constexpr char kTokenPrefix[] = "after:";
 
 }  // namespace
@@ -78,6 +74,7 @@ class CreateQueueOp final : public DefinitionOp {
 
   void Publish() override {
     if (!created_) return;
+    registry_->list_.Add(queue_);
     MutexLock lock(&registry_->mutex_);
     registry_->queues_.emplace(queue_->name(), queue_);
   }
@@ -182,6 +179,7 @@ class DeleteQueueOp final : public DefinitionOp {
       MutexLock lock(&registry_->mutex_);
       registry_->queues_.erase(name_);
     }
+    registry_->list_.Remove(*queue_);
     queue_->Drop();
   }
 
@@ -217,6 +215,7 @@ absl::Status Registry::Add(const storage::StoredQueue& row) {
   const std::shared_ptr<StandardQueue> queue =
       Make(row.queue, *std::move(description), row.counters);
   defined_.emplace(queue->name(), queue);
+  list_.Add(queue);
   MutexLock lock(&mutex_);
   queues_.emplace(queue->name(), queue);
   return absl::OkStatus();

@@ -11,8 +11,13 @@
 #include "broker/base/mutex.h"
 #include "broker/queue/engine.h"
 #include "broker/queue/standard_queue.h"
+#include "broker/queue_list.h"
 
 namespace barista::internal {
+
+// The definition row of queue 0 holds the next queue id, as decimal text: an id is not used again
+// after its queue is deleted, or an old receipt handle could fit a new queue.
+inline constexpr QueueId kNextIdRow(0);
 
 // The queues of a broker by name, and the operations that create, change and delete them. What
 // exists is decided in the committer's turn (where two creations of one name meet), and shown to
@@ -37,6 +42,7 @@ class Registry {
   absl::StatusOr<ListQueuesResult> List(const ListQueuesOptions& options) const;
   std::vector<std::shared_ptr<StandardQueue>> All() const;
   size_t size() const;
+  const QueueList& list() const { return list_; }
 
  private:
   friend class CreateQueueOp;
@@ -61,6 +67,7 @@ class Registry {
   mutable Mutex mutex_;
   std::map<absl::string_view, std::shared_ptr<StandardQueue>> queues_
       ABSL_GUARDED_BY(mutex_);  // durable, by name
+  QueueList list_;              // the same
 };
 
 }  // namespace barista::internal

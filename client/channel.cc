@@ -174,4 +174,19 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
   return absl::Status(code, status.error_message());
 }
 
+absl::Status FromCallStatus(const grpc::Status& status, absl::string_view server,
+                            absl::Duration timeout) {
+  absl::Status result = FromGrpcStatus(status);
+  if (!GetErrorInfo(result).reason.empty()) return result;
+  if (absl::IsUnavailable(result)) {
+    return absl::UnavailableError(
+        absl::StrCat("the broker at ", server, " cannot be reached: ", result.message()));
+  }
+  if (absl::IsDeadlineExceeded(result)) {
+    return absl::DeadlineExceededError(absl::StrCat(
+        "the broker at ", server, " did not answer within ", absl::FormatDuration(timeout)));
+  }
+  return result;
+}
+
 }  // namespace barista::client

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace barista::client {
 
@@ -47,6 +48,11 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const ChannelOptions&
 // `status` with the ErrorInfo that the broker put into it (barista/error.h). A status without one
 // did not come from a broker but from the transport: its ErrorInfo is empty.
 absl::Status FromGrpcStatus(const grpc::Status& status);
+
+// The same of a call to the broker at `server`, with a text for people where no broker answered
+// within `timeout`.
+absl::Status FromCallStatus(const grpc::Status& status, absl::string_view server,
+                            absl::Duration timeout);
 
 }  // namespace barista::client
 

@@ -3,8 +3,6 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "barista/error.h"
 #include "client/channel.h"
 
 namespace barista::client {
@@ -61,17 +59,7 @@ QueueClient::QueueClient(absl::string_view server, std::unique_ptr<v1::QueueServ
     : server_(server), stub_(std::move(stub)), timeout_(timeout) {}
 
 absl::Status QueueClient::ToStatus(const grpc::Status& status) const {
-  absl::Status result = FromGrpcStatus(status);
-  if (!GetErrorInfo(result).reason.empty()) return result;
-  if (absl::IsUnavailable(result)) {
-    return absl::UnavailableError(
-        absl::StrCat("the broker at ", server_, " cannot be reached: ", result.message()));
-  }
-  if (absl::IsDeadlineExceeded(result)) {
-    return absl::DeadlineExceededError(absl::StrCat(
-        "the broker at ", server_, " did not answer within ", absl::FormatDuration(timeout_)));
-  }
-  return result;
+  return FromCallStatus(status, server_, timeout_);
 }
 
 template <typename Request, typename Response>

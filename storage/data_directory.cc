@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "barista/error.h"
+#include "storage/backup_manifest.h"
 #include "storage/errors.h"
 #include "storage/meta_rows.h"
 #include "storage/random_bytes.h"
@@ -64,33 +65,60 @@ absl::StatusOr<std::string> ParseVersion(const std::string& dir, absl::string_vi
   return absl::HexStringToBytes(id);
 }
 
-}  // namespace
-
-absl::StatusOr<DataDirectory> OpenDataDirectory(Files& files, const std::string& dir) {
+DataDirectory NamesIn(const std::string& dir) {
   DataDirectory result;
   result.dir = dir;
   result.db_dir = absl::StrCat(dir, "/db");
   result.ballast_path = absl::StrCat(dir, "/ballast");
-  if (absl::Status status = files.CreateDir(dir); !status.ok()) return DirectoryError(dir, status);
-  absl::StatusOr<std::unique_ptr<Files::Lock>> lock = files.LockFile(absl::StrCat(dir, "/LOCK"));
-  if (!lock.ok()) return DirectoryError(dir, lock.status());
-  result.lock = *std::move(lock);
+  return result;
+}
 
-  const std::string version_path = absl::StrCat(dir, "/VERSION");
+std::string VersionPath(const std::string& dir) { return absl::StrCat(dir, "/VERSION"); }
+
+absl::Status TakeLock(Files& files, DataDirectory* directory) {
+  absl::StatusOr<std::unique_ptr<Files::Lock>> lock =
+      files.LockFile(absl::StrCat(directory->dir, "/LOCK"));
+  if (!lock.ok()) return DirectoryError(directory->dir, lock.status());
+  directory->lock = *std::move(lock);
+  return absl::OkStatus();
+}
+
+absl::Status ReadVersion(Files& files, DataDirectory* directory) {
+  absl::StatusOr<std::string> text = files.Read(VersionPath(directory->dir));
+  if (!text.ok()) return DirectoryError(directory->dir, text.status());
+  absl::StatusOr<std::string> id = ParseVersion(directory->dir, *text);
+  if (!id.ok()) return id.status();
+  directory->store_id = *std::move(id);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string EncodeVersion(absl::string_view store_id) {
+  return absl::StrCat("format ", kDataFormat, "\nid ", absl::BytesToHexString(store_id), "\n");
+}
+
+absl::StatusOr<DataDirectory> OpenDataDirectory(Files& files, const std::string& dir) {
+  DataDirectory result = NamesIn(dir);
+  if (absl::Status status = files.CreateDir(dir); !status.ok()) return DirectoryError(dir, status);
+  if (files.Exists(absl::StrCat(dir, "/", kBackupManifestName))) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition,
+        absl::StrCat(dir, " is a backup, which stays as it is: make a data directory of it with ",
+                     "`barista restore`"),
+        {.reason = "DataDirectoryIsBackup", .field = "data_dir", .value = dir});
+  }
+  if (absl::Status status = TakeLock(files, &result); !status.ok()) return status;
+
+  const std::string version_path = VersionPath(dir);
   if (files.Exists(version_path)) {
-    absl::StatusOr<std::string> text = files.Read(version_path);
-    if (!text.ok()) return DirectoryError(dir, text.status());
-    absl::StatusOr<std::string> id = ParseVersion(dir, *text);
-    if (!id.ok()) return id.status();
-    result.store_id = *std::move(id);
+    if (absl::Status status = ReadVersion(files, &result); !status.ok()) return status;
   } else if (files.Exists(absl::StrCat(result.db_dir, "/CURRENT"))) {
     return CorruptError(absl::StrCat("the data directory ", dir),
                         "it has a database, but no file VERSION");
   } else {
     result.store_id = RandomBytes(kStoreIdBytes);
-    absl::Status status =
-        files.Replace(version_path, absl::StrCat("format ", kDataFormat, "\nid ",
-                                                 absl::BytesToHexString(result.store_id), "\n"));
+    absl::Status status = files.Replace(version_path, EncodeVersion(result.store_id));
     if (!status.ok()) return DirectoryError(dir, status);
   }
   if (absl::Status status = files.CreateDir(result.db_dir); !status.ok())
@@ -98,7 +126,20 @@ absl::StatusOr<DataDirectory> OpenDataDirectory(Files& files, const std::string&
   return result;
 }
 
-absl::Status ScanLog(Files& files, const DataDirectory& directory, LogScanner* scanner) {
+absl::StatusOr<DataDirectory> OpenExistingDataDirectory(Files& files, const std::string& dir) {
+  DataDirectory result = NamesIn(dir);
+  if (!files.Exists(VersionPath(dir))) {
+    return MakeError(absl::StatusCode::kInvalidArgument,
+                     absl::StrCat(dir, " is no data directory: there is no ", VersionPath(dir)),
+                     {.reason = "InvalidParameterValue", .field = "data_dir", .value = dir});
+  }
+  if (absl::Status status = TakeLock(files, &result); !status.ok()) return status;
+  if (absl::Status status = ReadVersion(files, &result); !status.ok()) return status;
+  return result;
+}
+
+absl::Status ScanLog(Files& files, const DataDirectory& directory, LogScanner* scanner,
+                     const std::function<void(const std::string& name)>& after_file) {
   absl::StatusOr<std::vector<std::string>> names = files.List(directory.db_dir);
   if (!names.ok()) return DirectoryError(directory.dir, names.status());
   std::vector<std::pair<uint64_t, std::string>> logs;
@@ -116,6 +157,7 @@ absl::Status ScanLog(Files& files, const DataDirectory& directory, LogScanner* s
                          [&](absl::string_view block) { scanner->AddBlock(block); });
     if (!status.ok()) return DirectoryError(directory.dir, status);
     scanner->EndFile();
+    if (after_file) after_file(name);
   }
   return absl::OkStatus();
 }

@@ -75,9 +75,14 @@ Key Key::Counters(QueueId queue) {
   return KeyWriter().Byte(kCounterTag).Queue(queue.value()).Finish();
 }
 
-bool ParseMessageKey(absl::string_view key, QueueId* queue, Sequence* sequence) {
-  if (key.size() != kQueuePrefixBytes + 8 || LoadBig16(key.data()) != kSlot) return false;
+bool ParseQueuePrefix(absl::string_view key, QueueId* queue) {
+  if (key.size() < kQueuePrefixBytes || LoadBig16(key.data()) != kSlot) return false;
   *queue = QueueId(LoadBig32(key.data() + 2));
+  return true;
+}
+
+bool ParseMessageKey(absl::string_view key, QueueId* queue, Sequence* sequence) {
+  if (key.size() != kQueuePrefixBytes + 8 || !ParseQueuePrefix(key, queue)) return false;
   *sequence = Sequence(LoadBig64(key.data() + kQueuePrefixBytes));
   return true;
 }

@@ -54,6 +54,8 @@ class Key {
 };
 
 // The reverse of the functions above. False: `key` is not of that form.
+// Of any row that belongs to a queue, but for those of the family `meta`.
+bool ParseQueuePrefix(absl::string_view key, QueueId* queue);
 bool ParseMessageKey(absl::string_view key, QueueId* queue, Sequence* sequence);
 bool ParseDelayedKey(absl::string_view key, int64_t* due_ms, uint64_t* id);
 bool ParseExpiryKey(absl::string_view key, Batch::ExpiryKind* kind, int64_t* at_ms,

@@ -14,10 +14,6 @@ namespace {
 constexpr size_t kFragmentHeaderBytes = 7;
 enum FragmentType : uint8_t { kWhole = 1, kFirst = 2, kMiddle = 3, kLast = 4 };
 
-// The log stores CRCs rotated and offset, so that the CRC of bytes that hold a CRC is no special
-// case.
-uint32_t Mask(uint32_t crc) { return ((crc >> 15) | (crc << 17)) + 0xa282ead8u; }
-
 // The offset of `needle` in `haystack` from `from` on; npos if it is not there.
 size_t Find(absl::string_view haystack, absl::string_view needle, size_t from) {
   if (from >= haystack.size()) return absl::string_view::npos;
@@ -31,6 +27,7 @@ size_t Find(absl::string_view haystack, absl::string_view needle, size_t from) {
 
 void LogScanner::BeginFile() {
   block_begin_ = 0;
+  intact_bytes_ = 0;
   in_record_ = false;
   carry_.clear();
   pending_.clear();
@@ -83,7 +80,7 @@ void LogScanner::WalkFragments(absl::string_view block) {
     const bool begins = type == kWhole || type == kFirst;
     if (type < kWhole || type > kLast || begins == in_record_ ||
         block.size() - at - kFragmentHeaderBytes < size ||
-        LoadLittle<uint32_t>(header) != Mask(Crc32c(block.substr(at + 6, 1 + size)))) {
+        LoadLittle<uint32_t>(header) != MaskCrc(Crc32c(block.substr(at + 6, 1 + size)))) {
       damaged_ = true;
       return;
     }
@@ -97,6 +94,7 @@ void LogScanner::WalkFragments(absl::string_view block) {
 }
 
 void LogScanner::RecordEnds(uint64_t end) {
+  intact_bytes_ = end;
   size_t done = 0;
   for (; done < pending_.size() && pending_[done].offset < end; ++done) {
     const uint64_t commit = pending_[done].commit;

@@ -44,6 +44,8 @@ class LogScanner {
   // Something in the files is not as it was written: a torn tail, flipped bits, commits missing in
   // between.
   bool damaged() const { return damaged_; }
+  // Of the file at hand, or the last one: where its last whole record in front of any damage ends.
+  uint64_t intact_bytes() const { return intact_bytes_; }
   // Recovery up to the first damage may lose synced commits.
   bool may_lose_synced() const { return damaged_ && newest_synced_ > newest_intact_.value_or(0); }
 
@@ -67,6 +69,7 @@ class LogScanner {
 
   // Of the file at hand.
   uint64_t block_begin_ = 0;
+  uint64_t intact_bytes_ = 0;
   bool in_record_ = false;  // a record has begun and not ended
   std::string carry_;       // the end of the block before: a marker may lie across the border
   std::vector<FoundMarker> pending_;  // in records that have not ended yet

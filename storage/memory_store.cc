@@ -8,6 +8,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
+#include "barista/error.h"
 #include "broker/base/mutex.h"
 #include "storage/random_bytes.h"
 
@@ -176,10 +177,15 @@ class MemoryStore : public Store {
   void RestoreBallast() override {}
   void Reclaim() override {}
   void StopReclaim() override {}
+  absl::StatusOr<BackupResult> Backup(const std::string&, const ProgressCallback&) override {
+    return MakeError(absl::StatusCode::kFailedPrecondition,
+                     "there is no data directory to back up: everything is in memory",
+                     {.reason = "UnsupportedOperation"});
+  }
 
-  StoreStats Stats() const override {
+  StorageStats Stats() const override {
     MutexLock lock(&mutex_);
-    StoreStats stats;
+    StorageStats stats;
     for (const auto& [queue, rows] : queues_) stats.live_bytes += rows.bytes;
     stats.memtable_bytes = stats.live_bytes;
     return stats;

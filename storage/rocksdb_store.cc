@@ -11,8 +11,10 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <filesystem>
 #include <limits>
 #include <optional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -20,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "barista/error.h"
 #include "broker/base/mutex.h"
 #include "storage/ballast.h"
 #include "storage/batch_translator.h"
@@ -31,6 +34,7 @@
 #include "storage/meta_rows.h"
 #include "storage/random_bytes.h"
 #include "storage/refusal.h"
+#include "storage/rocksdb_backup.h"
 #include "storage/rocksdb_bare.h"
 #include "storage/rocksdb_batch.h"
 #include "storage/rocksdb_config.h"
@@ -42,11 +46,20 @@
 #include "storage/rocksdb_rows.h"
 #include "storage/rocksdb_runs.h"
 #include "storage/rocksdb_slice.h"
+#include "storage/rocksdb_stats.h"
 #include "storage/rocksdb_status.h"
 #include "storage/run_record.h"
 
 namespace barista::storage {
 namespace {
+
+// Whether `path` is `dir` or lies below it, wherever symbolic links lead.
+bool IsWithin(const std::string& path, const std::string& dir) {
+  std::error_code ignored;
+  const std::filesystem::path inner = std::filesystem::weakly_canonical(path, ignored);
+  const std::filesystem::path outer = std::filesystem::weakly_canonical(dir, ignored);
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
 
 // A store in a data directory (data_directory.h). Threads as `Store` has them: what is neither
 // guarded nor the committer's alone does not change after Start, or is thread-safe itself.
@@ -70,7 +83,7 @@ class RocksDbStore : public Store {
 
   // Reads what the store says about itself, and writes that it was opened. `scan` has seen the log
   // as it was before.
-  absl::Status Start(const LogScanner& scan, bool accept_truncated_log);
+  absl::Status Start(const LogScanner& scan, const RocksDbStoreOptions& options);
 
   absl::Status Write(const Batch& batch) override;
   absl::Status Sync() override;
@@ -98,7 +111,9 @@ class RocksDbStore : public Store {
   void RestoreBallast() override { ballast_.Take(); }
   void Reclaim() override;
   void StopReclaim() override { reclaim_stopped_.store(true); }
-  StoreStats Stats() const override;
+  absl::StatusOr<BackupResult> Backup(const std::string& dir,
+                                      const ProgressCallback& progress) override;
+  StorageStats Stats() const override;
 
  private:
   static BatchTranslator::Options TranslatorOptions(const RocksDbStoreOptions& options) {
@@ -144,7 +159,7 @@ class RocksDbStore : public Store {
   std::vector<KeyRange> removed_ ABSL_GUARDED_BY(reclaim_mutex_);  // since the last Reclaim
 };
 
-absl::Status RocksDbStore::Start(const LogScanner& scan, bool accept_truncated_log) {
+absl::Status RocksDbStore::Start(const LogScanner& scan, const RocksDbStoreOptions& options) {
   absl::StatusOr<uint64_t> held = HeldCommit(db_, families_, directory_.store_id);
   if (!held.ok()) return held.status();
   const uint64_t synced = std::max(scan.newest_synced_commit(), *held);
@@ -153,7 +168,8 @@ absl::Status RocksDbStore::Start(const LogScanner& scan, bool accept_truncated_l
   // of one, or a damaged one.
   if (newest == *held && scan.damaged() && scan.newest_intact_commit().value_or(0) == *held)
     newest += 1;
-  if (synced > *held && !accept_truncated_log) return LogTruncatedError(dir_, *held, synced);
+  if (synced > *held && !options.accept_truncated_log)
+    return LogTruncatedError(dir_, *held, synced);
   // Commit numbers go on behind everything there is a trace of, so that no number ever stands for
   // two commits.
   recovery_.last_commit = newest;
@@ -173,7 +189,8 @@ absl::Status RocksDbStore::Start(const LogScanner& scan, bool accept_truncated_l
                           "its VERSION is of another database");
     }
     secret_ = row->secret;
-  } else {
+  }
+  if (!identity->has_value() || options.new_secret) {
     secret_ = RandomBytes(kSecretBytes);
     batch.Put(ToSlice(kIdentityKey), EncodeIdentity({directory_.store_id, secret_}));
   }
@@ -187,9 +204,9 @@ absl::Status RocksDbStore::Start(const LogScanner& scan, bool accept_truncated_l
   // Recovery has put everything that it found into synced files, and this is synced too.
   const auto marker = EncodeCommitMarker(directory_.store_id, {newest, newest});
   batch.Put(ToSlice(kCommitMarkerKey), rocksdb::Slice(marker.data(), marker.size()));
-  rocksdb::WriteOptions options;
-  options.sync = true;
-  if (rocksdb::Status status = db_->Write(options, &batch); !status.ok())
+  rocksdb::WriteOptions synced_write;
+  synced_write.sync = true;
+  if (rocksdb::Status status = db_->Write(synced_write, &batch); !status.ok())
     return FromOpenStatus(dir_, status);
   ballast_.Take();
   return absl::OkStatus();
@@ -425,32 +442,27 @@ void RocksDbStore::Reclaim() {
   }
 }
 
-StoreStats RocksDbStore::Stats() const {
-  StoreStats stats;
-  uint64_t value = 0;
-  for (rocksdb::ColumnFamilyHandle* family : families_) {
-    if (db_->GetIntProperty(family, rocksdb::DB::Properties::kEstimateLiveDataSize, &value))
-      stats.live_bytes += value;
-    if (db_->GetIntProperty(family, rocksdb::DB::Properties::kIsWriteStopped, &value)) {
-      stats.write_stalled |= value != 0;
-    }
+absl::StatusOr<BackupResult> RocksDbStore::Backup(const std::string& dir,
+                                                  const ProgressCallback& progress) {
+  if (absl::Status status = refusal_->Check(); !status.ok()) return status;
+  if (IsWithin(dir, dir_)) {
+    return MakeError(absl::StatusCode::kInvalidArgument,
+                     absl::StrCat("the backup ", dir, " would lie in the data directory ", dir_,
+                                  "; name a directory outside of it"),
+                     {.reason = "InvalidParameterValue", .field = "dir", .value = dir});
   }
-  uint64_t blobs = 0;
-  uint64_t garbage = 0;
-  if (db_->GetIntProperty(Handle(Family::kMessages), rocksdb::DB::Properties::kLiveBlobFileSize,
-                          &blobs) &&
-      db_->GetIntProperty(Handle(Family::kMessages),
-                          rocksdb::DB::Properties::kLiveBlobFileGarbageSize, &garbage)) {
-    stats.live_bytes += blobs - std::min(blobs, garbage);
-  }
-  if (db_->GetIntProperty(rocksdb::DB::Properties::kActualDelayedWriteRate, &value)) {
-    stats.write_stalled |= value != 0;
-  }
+  EnvFiles files(env_);
+  absl::StatusOr<BackupResult> result = WriteBackup(db_, files, directory_, dir, progress);
+  if (result.ok()) return result;
+  // Rather this: it says that not only the backup has failed.
+  if (absl::Status status = refusal_->Check(); !status.ok()) return status;
+  return result;
+}
+
+StorageStats RocksDbStore::Stats() const {
+  StorageStats stats = ReadStats(db_, families_, env_, directory_.db_dir);
   stats.memtable_bytes = buffers_->memory_usage();
-  std::vector<rocksdb::Env::FileAttributes> files;
-  if (env_->GetChildrenFileAttributes(directory_.db_dir, &files).ok()) {
-    for (const rocksdb::Env::FileAttributes& file : files) stats.disk_bytes += file.size_bytes;
-  }
+  stats.free_bytes = static_cast<uint64_t>(std::max<int64_t>(FreeSpace(), 0));
   return stats;
 }
 
@@ -485,8 +497,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(const RocksDbStoreOption
   if (!status.ok()) return FromOpenStatus(options.dir, status);
   auto store = std::make_unique<RocksDbStore>(options, env, *std::move(directory), std::move(bare),
                                               refusal, config.db.write_buffer_manager);
-  if (absl::Status started = store->Start(scan, options.accept_truncated_log); !started.ok())
-    return started;
+  if (absl::Status started = store->Start(scan, options); !started.ok()) return started;
   return store;
 }
 

@@ -19,6 +19,9 @@ struct RocksDbStoreOptions {
   // RocksDB's share is derived from it: write buffers, log size, block cache.
   int64_t memory_limit_bytes = int64_t{512} << 20;
   bool accept_truncated_log = false;
+  // Makes the secret anew, so that receipt handles given out before fit nothing: for a copy of a
+  // store whose original may have gone on.
+  bool new_secret = false;
   // Space held back for draining a full disk; 0: no ballast.
   int64_t ballast_bytes = int64_t{32} << 20;
   // A record holds a run of messages of one queue that one batch appended: at most so many [1, 64]

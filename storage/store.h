@@ -13,6 +13,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "barista/backup.h"
+#include "barista/stats.h"
 #include "broker/base/ids.h"
 
 namespace barista::storage {
@@ -211,13 +213,6 @@ struct Recovery {
   uint64_t synced_commits_lost = 0;       // had been synced: the log is corrupt
 };
 
-struct StoreStats {
-  uint64_t live_bytes = 0;  // estimate of what the living records take on disk
-  uint64_t disk_bytes = 0;  // files
-  uint64_t memtable_bytes = 0;
-  bool write_stalled = false;
-};
-
 // Keeps messages, their leases and the queues' definitions: durable batches in, key order out.
 //
 // Threads: Write is the committer's alone. Sync may run beside it. Everything else is thread-safe
@@ -288,7 +283,12 @@ class Store {
   // A Reclaim under way ends soon, and later ones do nothing.
   virtual void StopReclaim() = 0;
 
-  virtual StoreStats Stats() const = 0;
+  // Writes everything that Write returned from before the call, and what else a consistent state
+  // needs, to the directory `dir`, durably: as Broker::Backup (barista/broker.h). One at a time.
+  virtual absl::StatusOr<BackupResult> Backup(const std::string& dir,
+                                              const ProgressCallback& progress) = 0;
+
+  virtual StorageStats Stats() const = 0;
 };
 
 }  // namespace barista::storage

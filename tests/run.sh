@@ -74,6 +74,13 @@ venv() {
     cp "$requirements" "$stamp"
 }
 
+promtool() {  # Prometheus's checker, unpacked only: the package would install a server and start it
+  local folder=build/promtool
+  [ -x "$folder/usr/bin/promtool" ] && return
+  rm -rf "$folder" && mkdir -p "$folder" &&
+    (cd "$folder" && apt-get -q download prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb)
+}
+
 run_pytest() {  # run_pytest FOLDER
   BARISTA_BIN=$PWD/build/$preset/bin/barista build/venv/bin/python -B -m pytest -q -p no:cacheprovider --junitxml "$results/pytest-$1.xml" "tests/$1"
   [ -s "$results/pytest-$1.xml" ]
@@ -91,6 +98,7 @@ run_preset() {
   if [ "$preset" = release ] && [ -z "$label" ]; then
     step headers cmake --build --preset release --parallel "$jobs" --target all_verify_interface_header_sets
     step venv venv || return
+    step promtool promtool
     step e2e run_pytest e2e
     step crash run_pytest crash
   fi

@@ -76,4 +76,11 @@ absl::StatusOr<ReceiptHandle> ReceiptHandle::Parse(absl::string_view text) {
                     .limit = "48 characters of [A-Za-z0-9_-]"});
 }
 
+size_t MessageSize(const OutgoingMessage& message) {
+  size_t size = message.body.size();
+  for (const auto& [name, attribute] : message.attributes)
+    size += name.size() + attribute.data_type.size() + attribute.value.size();
+  return size;
+}
+
 }  // namespace barista

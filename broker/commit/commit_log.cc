@@ -154,7 +154,7 @@ void CommitLog::DrainIntakes() {
   }
 }
 
-void CommitLog::TakeOperations(std::vector<Operation*>* taken) {
+size_t CommitLog::TakeOperations(std::vector<Operation*>* taken) {
   size_t bytes = 0;
   while (!pending_.empty() && taken->size() < kMaxBatchOperations) {
     Operation* operation = pending_.front();
@@ -164,12 +164,15 @@ void CommitLog::TakeOperations(std::vector<Operation*>* taken) {
     pending_.pop_front();
   }
   backlog_.store(!pending_.empty(), std::memory_order_seq_cst);
+  return bytes;
 }
 
 absl::Status CommitLog::SyncStore() {
   const uint64_t upto = commit_number_;
+  const int64_t begin_ns = MonoNs();
   absl::Status status = store_->Sync();
   if (status.ok()) {
+    sync_ns_.Record(MonoNs() - begin_ns);
     last_synced_commit_ = upto;
     sync_due_ns_.store(kNever);
     syncs_.fetch_add(1, std::memory_order_relaxed);
@@ -190,7 +193,7 @@ bool CommitLog::RunTurn(std::vector<Completion>* done) {
   turn_.wall_ms_ = absl::ToUnixMillis(clock_->Now());
   DrainIntakes();
   std::vector<Operation*> taken;
-  TakeOperations(&taken);
+  const size_t taken_bytes = TakeOperations(&taken);
   if (store_ == nullptr) {
     for (Operation* operation : taken) {
       done->push_back({operation, MakeError(absl::StatusCode::kFailedPrecondition,
@@ -238,6 +241,8 @@ bool CommitLog::RunTurn(std::vector<Completion>* done) {
     if (status.ok()) {
       ++commit_number_;
       commits_.fetch_add(1, std::memory_order_relaxed);
+      batch_operations_.Record(static_cast<int64_t>(written_ops.size() + synced_ops.size()));
+      batch_bytes_.Record(static_cast<int64_t>(taken_bytes));
     } else {
       Latch(status);
     }
@@ -266,7 +271,21 @@ bool CommitLog::RunTurn(std::vector<Completion>* done) {
   } else if (sync_due_ns_.load() <= turn_.mono_ns_) {
     SyncStore().IgnoreError();  // `os` under steady load.
   }
+  if (wrote && status.ok()) commit_ns_.Record(MonoNs() - turn_.mono_ns_);
   return true;
+}
+
+void CommitLog::AddTo(BrokerStats* stats) const {
+  constexpr double kNsPerSecond = 1e9;
+  stats->commits = commits();
+  stats->commit_operations = operations();
+  stats->syncs = syncs();
+  stats->refusing_writes = refusing_writes();
+  stats->refusing_sends = refusing_sends();
+  stats->commit_latency = commit_ns_.Stats(kNsPerSecond);
+  stats->sync_latency = sync_ns_.Stats(kNsPerSecond);
+  stats->commit_batch_operations = batch_operations_.Stats(1);
+  stats->commit_batch_bytes = batch_bytes_.Stats(1);
 }
 
 void CommitLog::CompleteAll(std::vector<Completion>* done) {

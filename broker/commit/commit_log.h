@@ -10,9 +10,11 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "barista/clock.h"
+#include "barista/stats.h"
 #include "broker/base/mutex.h"
 #include "broker/commit/operation.h"
 #include "broker/core/intake.h"
+#include "broker/metrics/histogram.h"
 #include "storage/store.h"
 
 namespace barista::commit {
@@ -94,6 +96,8 @@ class CommitLog {
   uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
   uint64_t operations() const { return operations_.load(std::memory_order_relaxed); }
   uint64_t syncs() const { return syncs_.load(std::memory_order_relaxed); }
+  // The parts of `stats` that are the commit log's.
+  void AddTo(BrokerStats* stats) const;
   bool refusing_writes() const { return refusing_writes_.load(std::memory_order_relaxed); }
   bool refusing_sends() const { return refusing_sends_.load(std::memory_order_relaxed); }
 
@@ -107,7 +111,8 @@ class CommitLog {
   bool HasWork() const;
   // One turn; false if there was nothing to do. Moves the operations to `done`.
   bool RunTurn(std::vector<Completion>* done) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
-  void TakeOperations(std::vector<Operation*>* taken) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
+  // The bytes of what it took.
+  size_t TakeOperations(std::vector<Operation*>* taken) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void DrainIntakes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   absl::Status SyncStore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   // From now on nothing that changes the store is accepted (I10).
@@ -163,9 +168,14 @@ class CommitLog {
   std::atomic<int64_t> reserved_bytes_{0};
   std::atomic<int64_t> waiting_senders_hint_{0};
 
+  // Written in the turn, once per batch or sync; read by AddTo.
   std::atomic<uint64_t> commits_{0};
   std::atomic<uint64_t> operations_{0};
   std::atomic<uint64_t> syncs_{0};
+  metrics::Histogram<1000, 25> commit_ns_;  // 1 us to 17 s
+  metrics::Histogram<1000, 25> sync_ns_;
+  metrics::Histogram<1, 14> batch_operations_;  // to kMaxBatchOperations
+  metrics::Histogram<64, 17> batch_bytes_;      // to kMaxBatchBytes
   std::atomic<bool> refusing_writes_{false};
   std::atomic<bool> refusing_sends_{false};
 

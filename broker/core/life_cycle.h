@@ -50,12 +50,18 @@ std::optional<MadeReady> MakeReadyIfDue(BasicSlot<A>& slot, MsgId id, int64_t no
   return MadeReady{word.state() == State::kInFlight, !word.queued()};
 }
 
-// INFLIGHT -> READY, whatever the deadline; there is none then.
+// Whether the last receive of a message is `receives`; 0: whichever it is.
+inline bool IsReceive(Word word, uint32_t receives) {
+  return receives == 0 || word.receives() == receives;
+}
+
+// INFLIGHT -> READY, whatever the deadline; there is none then. Only of the receive `receives`.
 template <typename A>
-std::optional<MadeReady> Release(BasicSlot<A>& slot, MsgId id) {
+std::optional<MadeReady> Release(BasicSlot<A>& slot, MsgId id, uint32_t receives = 0) {
   Word word = LoadUnlocked(slot);
   do {
-    if (word.generation() != id.generation() || word.state() != State::kInFlight) {
+    if (word.generation() != id.generation() || word.state() != State::kInFlight ||
+        !IsReceive(word, receives)) {
       return std::nullopt;
     }
   } while (!Transition(slot, &word, word.Locked()));
@@ -107,13 +113,14 @@ std::optional<bool> Untake(BasicSlot<A>& slot, MsgId id, uint32_t receives) {
   return !word.queued();
 }
 
-// READY|INFLIGHT -> INFLIGHT until `until_ns`; the state it had.
+// READY|INFLIGHT -> INFLIGHT until `until_ns`; the state it had. Only of the receive `receives`.
 template <typename A>
-std::optional<State> Hide(BasicSlot<A>& slot, MsgId id, int64_t until_ns) {
+std::optional<State> Hide(BasicSlot<A>& slot, MsgId id, int64_t until_ns, uint32_t receives = 0) {
   Word word = LoadUnlocked(slot);
   do {
     if (word.generation() != id.generation() ||
-        (word.state() != State::kInFlight && word.state() != State::kReady)) {
+        (word.state() != State::kInFlight && word.state() != State::kReady) ||
+        !IsReceive(word, receives)) {
       return std::nullopt;
     }
   } while (!Transition(slot, &word, word.Locked()));

@@ -16,6 +16,7 @@
 #include "broker/core/slab.h"
 #include "broker/core/timer.h"
 #include "broker/core/waiters.h"
+#include "broker/metrics/histogram.h"
 #include "broker/queue/in_flight_order.h"
 #include "broker/queue/payload_pool.h"
 #include "storage/store.h"
@@ -98,6 +99,9 @@ struct Engine {
   std::atomic<uint64_t> sent{0}, received{0}, deleted{0}, expired{0}, dead_lettered{0},
       bytes_sent{0};
   std::atomic<int64_t> parked{0}, resident{0}, resident_bytes{0};
+  // From sends to first receives: 1 ms to 9 hours.
+  using ReceiveLatency = metrics::ShardedHistogram<1, 26>;
+  ReceiveLatency receive_latency_ms;
 
   // Message ids: distinct for ever, in the form of random UUIDs. The high half is random per boot,
   // the low half a bijection of a counter.

@@ -129,6 +129,7 @@ class SweepOp final : public commit::Operation {
       return absl::OkStatus();
     // What may fail comes first: a refused operation has left no acknowledgement in the batch.
     if (absl::Status status = RaiseLowWatermark(turn); !status.ok()) return status;
+    if (absl::Status status = LookAtOldest(); !status.ok()) return status;
     return RemoveExpired(turn);
   }
 
@@ -209,6 +210,23 @@ class SweepOp final : public commit::Operation {
     return absl::OkStatus();
   }
 
+  // Once per message that is the oldest.
+  absl::Status LookAtOldest() {
+    StandardQueue& queue = *queue_;
+    const Sequence oldest(queue.counters_.low_watermark);
+    if (oldest == queue.oldest_sequence_ || oldest >= queue.published_next_)
+      return absl::OkStatus();
+    const absl::StatusOr<std::optional<storage::Page>> page =
+        queue.engine_->store->Lookup(queue.id_, oldest);
+    if (!page.ok()) return page.status();
+    queue.oldest_sequence_ = oldest;
+    if (page->has_value()) {
+      queue.oldest_sent_ms_.store(SentMs((*page)->messages.front().record),
+                                  std::memory_order_relaxed);
+    }
+    return absl::OkStatus();
+  }
+
   const std::shared_ptr<StandardQueue> queue_;
   int64_t expired_before_ms_ = 0;
   size_t removed_ = 0;
@@ -221,6 +239,7 @@ void StandardQueue::Sweep() {
   // Messages in memory: the oldest are in front of the lane. The first that is young enough goes to
   // the other lane, which is a lane like this one.
   std::vector<MsgId> expired;
+  int64_t oldest_ms = std::numeric_limits<int64_t>::max();
   const int64_t expired_before_ms =
       engine_->WallMs() - retention_ms_.load(std::memory_order_relaxed);
   for (core::Lane* lane : {&ready_, &returned_}) {
@@ -228,11 +247,14 @@ void StandardQueue::Sweep() {
       MsgId id;
       if (lane->Pop(absl::MakeSpan(&id, 1)) == 0) break;
       bool old = false;
+      int64_t sent_ms = 0;
       const bool young = core::KeepPopped(engine_->slab.At(id), id, [&](const Slot& slot) {
-        old = slot.payload->sent_ms() <= expired_before_ms;
+        sent_ms = slot.payload->sent_ms();
+        old = sent_ms <= expired_before_ms;
         return !old;
       });
       if (young) {
+        oldest_ms = std::min(oldest_ms, sent_ms);
         returned_.Push(absl::MakeConstSpan(&id, 1));
         break;
       }
@@ -241,6 +263,8 @@ void StandardQueue::Sweep() {
     }
   }
   if (!expired.empty()) Expire(expired);
+  if (!durable() && oldest_ms != std::numeric_limits<int64_t>::max())
+    oldest_sent_ms_.store(oldest_ms, std::memory_order_relaxed);
   // An idle queue owns no segment.
   for (core::Lane* lane : {&ready_, &returned_}) lane->Release();
   parked_.Trim();

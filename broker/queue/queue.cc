@@ -102,6 +102,7 @@ absl::StatusOr<std::vector<PeekedMessage>> Queue::Peek(const PeekOptions& option
   return state_->Peek(options);
 }
 absl::StatusOr<QueueDescription> Queue::Describe() { return state_->Describe(); }
+size_t Queue::maximum_message_size() const { return state_->maximum_message_size(); }
 
 absl::Status Queue::SetAttributes(const QueueAttributes& attributes) {
   if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return status;

@@ -1,6 +1,7 @@
 #ifndef BARISTA_BROKER_QUEUE_QUEUE_STATE_H_
 #define BARISTA_BROKER_QUEUE_QUEUE_STATE_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,7 @@ class QueueState {
   virtual absl::Status Purge() = 0;
   virtual absl::StatusOr<std::vector<PeekedMessage>> Peek(const PeekOptions& options) = 0;
   virtual absl::StatusOr<QueueDescription> Describe() = 0;
+  virtual size_t maximum_message_size() const = 0;
   virtual absl::Status SetAttributes(const QueueAttributes& attributes) = 0;
   virtual absl::Status Tag(const QueueTags& tags) = 0;
   virtual absl::Status Untag(absl::Span<const std::string> keys) = 0;

@@ -80,7 +80,8 @@ void ReceiveCall::Committed(const absl::Status& status, StandardQueue::Taken tak
   } else if (!taken.messages.empty()) {
     Finish(std::move(taken.messages));
     if (limits_.MayLeave()) queue_->WakeReceives();
-  } else if (Run() == Ran::kParked) {  // Everything went to the dead-letter queue: look for more.
+  } else if (Run() == Ran::kParked ||
+             limits_.MayLeave()) {  // Everything went to the dead-letter queue: look for more.
     queue_->WakeReceives();
   }
 }

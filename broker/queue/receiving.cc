@@ -107,6 +107,7 @@ void StandardQueue::Take(const TakeLimits& limits, Taken* taken) {
   taken->messages.reserve(expected);
   taken->ids.reserve(expected);
   taken->receives.reserve(expected);
+  Engine::ReceiveLatency::Recorder latency_ms(&engine_->receive_latency_ms);
   int64_t reserved = 0;
   int64_t ready_messages = 0;
   int64_t ready_bytes = 0;
@@ -170,6 +171,7 @@ void StandardQueue::Take(const TakeLimits& limits, Taken* taken) {
       int64_t first_receive_ms = slot.first_receive_ms.load(std::memory_order_relaxed);
       if (first_receive_ms == 0) {
         first_receive_ms = wall_ms;
+        latency_ms.Record(wall_ms - payload->sent_ms());
         slot.first_receive_ms.store(wall_ms, std::memory_order_relaxed);
       }
       const Sequence sequence(slot.sequence.load(std::memory_order_relaxed));

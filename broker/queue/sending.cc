@@ -285,6 +285,8 @@ bool StandardQueue::SendInMemory(absl::Span<Payload* const> payloads,
   engine_->memory_queue_bytes.fetch_add(total_bytes, std::memory_order_relaxed);
   engine_->resident.fetch_add(static_cast<int64_t>(ids.size()), std::memory_order_relaxed);
   engine_->resident_bytes.fetch_add(total_bytes, std::memory_order_relaxed);
+  if (ready_count_.load(std::memory_order_relaxed) <= 0)
+    oldest_sent_ms_.store(payloads.front()->sent_ms(), std::memory_order_relaxed);
   CountReady(static_cast<int64_t>(ready.size()), ready_bytes);
   for (size_t i = 0; i < ids.size(); ++i) {
     const bool delayed = due_ns[i] != 0;

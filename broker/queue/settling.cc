@@ -304,17 +304,19 @@ void StandardQueue::Expire(absl::Span<const MsgId> ids) {
       new DeleteOp(shared_from_this(), std::move(entries), {}, /*expired=*/true, nullptr));
 }
 
-absl::Status StandardQueue::ChangeVisibility(MsgId id, int64_t timeout_ns, int64_t now_ns) {
+absl::Status StandardQueue::ChangeVisibility(MsgId id, uint32_t receives, int64_t timeout_ns,
+                                             int64_t now_ns) {
   Slot& slot = engine_->slab.At(id);
   if (timeout_ns == 0) {
     const auto is_ready = [&] {
       const Word word = LoadUnlocked(slot);
-      return word.generation() == id.generation() && word.state() == State::kReady;
+      return word.generation() == id.generation() && word.state() == State::kReady &&
+             core::IsReceive(word, receives);
     };
-    return Release(id) || is_ready() ? absl::OkStatus() : NotAvailable();
+    return Release(id, receives) || is_ready() ? absl::OkStatus() : NotAvailable();
   }
   const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
-  const std::optional<State> was = core::Hide(slot, id, now_ns + timeout_ns);
+  const std::optional<State> was = core::Hide(slot, id, now_ns + timeout_ns, receives);
   if (!was.has_value()) return NotAvailable();
   if (*was == State::kReady) {
     CountReady(-1, -bytes);
@@ -331,7 +333,10 @@ class VisibilityOp final : public commit::Operation {
     Sequence sequence;
     int64_t timeout_ns;
     size_t result;
-    uint32_t untake = 0;  // not 0: the receive to take back, if it is the last one still
+    // Not 0: only if that receive is the last one still, of `boot`.
+    uint32_t receives = 0;
+    uint32_t boot = 0;
+    bool untake = false;  // take it back
   };
 
   VisibilityOp(std::shared_ptr<StandardQueue> queue, std::vector<MsgId> changed,
@@ -382,10 +387,10 @@ class VisibilityOp final : public commit::Operation {
     StandardQueue& queue = *queue_;
     if (const auto it = queue.by_sequence_.find(entry.sequence.value());
         it != queue.by_sequence_.end()) {
-      if (entry.untake != 0) {
-        queue.Untake(it->second, entry.untake);
-      } else if (absl::Status status =
-                     queue.ChangeVisibility(it->second, entry.timeout_ns, turn.mono_ns());
+      if (entry.untake) {
+        queue.Untake(it->second, entry.receives);
+      } else if (absl::Status status = queue.ChangeVisibility(it->second, entry.receives,
+                                                              entry.timeout_ns, turn.mono_ns());
                  !status.ok()) {
         return status;
       }
@@ -397,11 +402,9 @@ class VisibilityOp final : public commit::Operation {
     if (!found.ok()) return found.status();
     if (!found->has_value()) return NotAvailable();
     storage::Lease lease = (*found)->message.lease;
-    if (entry.untake != 0) {
-      if (lease.receives != entry.untake || lease.boot != queue.engine_->boot)
-        return NotAvailable();
-      --lease.receives;
-    }
+    if (entry.receives != 0 && (lease.receives != entry.receives || lease.boot != entry.boot))
+      return NotAvailable();
+    if (entry.untake) --lease.receives;
     const int64_t now_ms = queue.engine_->SteadyWallMs(turn.mono_ns());
     lease.visible_at_ms =
         entry.timeout_ns == 0 ? 0 : queue.LeaseMs(turn.mono_ns() + entry.timeout_ns);
@@ -436,8 +439,9 @@ class VisibilityOp final : public commit::Operation {
 };
 
 void StandardQueue::UntakeStowed(const Receipt& receipt) {
-  engine_->log->Submit(new VisibilityOp(shared_from_this(), {},
-                                        {{receipt.sequence, 0, 0, receipt.receives}}, {}, nullptr));
+  engine_->log->Submit(new VisibilityOp(
+      shared_from_this(), {}, {{receipt.sequence, 0, 0, receipt.receives, receipt.boot, true}}, {},
+      nullptr));
 }
 
 void StandardQueue::ChangeVisibilityBatch(absl::Span<const VisibilityChange> changes, Wait wait,
@@ -461,9 +465,10 @@ void StandardQueue::ChangeVisibilityBatch(absl::Span<const VisibilityChange> cha
       continue;
     }
     const int64_t timeout_ns = absl::ToInt64Nanoseconds(changes[i].visibility_timeout);
+    const uint32_t receives = changes[i].last_receive_only ? receipt->receives : 0;
     if (receipt->boot != engine_->boot) {
       if (durable()) {
-        entries.push_back({receipt->sequence, timeout_ns, i});
+        entries.push_back({receipt->sequence, timeout_ns, i, receives, receipt->boot});
       } else {
         statuses[i] = NotAvailable();
       }
@@ -473,11 +478,11 @@ void StandardQueue::ChangeVisibilityBatch(absl::Span<const VisibilityChange> cha
       statuses[i] = NotAvailable();
       continue;
     }
-    statuses[i] = ChangeVisibility(receipt->message, timeout_ns, now_ns);
+    statuses[i] = ChangeVisibility(receipt->message, receives, timeout_ns, now_ns);
     if (statuses[i].ok()) {
       changed.push_back(receipt->message);
     } else if (durable() && LeftMemory(receipt->message)) {
-      entries.push_back({receipt->sequence, timeout_ns, i});
+      entries.push_back({receipt->sequence, timeout_ns, i, receives, receipt->boot});
     }
   }
   const bool logged =

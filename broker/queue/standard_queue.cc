@@ -130,16 +130,29 @@ absl::StatusOr<QueueDescription> StandardQueue::Describe() {
     description = *definition_;
   }
   description.arn = absl::StrCat(engine_->arn_prefix, name_);
-  description.in_flight = std::max<int64_t>(in_flight_.load(), 0);
-  if (durable()) {
-    description.delayed = delayed_shown_.load();
-    description.visible =
-        std::max<int64_t>(depth_shown_.load() - description.delayed - description.in_flight, 0);
-  } else {
-    description.delayed = std::max<int64_t>(delayed_in_memory_.load(), 0);
-    description.visible = std::max<int64_t>(ready_count_.load(), 0);
-  }
+  const MessageCounts counts = Counts(engine_->WallMs());
+  description.visible = counts.visible;
+  description.in_flight = counts.in_flight;
+  description.delayed = counts.delayed;
+  description.oldest_message_age = counts.oldest_message_age;
   return description;
+}
+
+MessageCounts StandardQueue::Counts(int64_t wall_ms) const {
+  MessageCounts counts;
+  counts.in_flight = std::max<int64_t>(in_flight_.load(), 0);
+  if (durable()) {
+    counts.delayed = delayed_shown_.load();
+    counts.visible = std::max<int64_t>(depth_shown_.load() - counts.delayed - counts.in_flight, 0);
+  } else {
+    counts.delayed = std::max<int64_t>(delayed_in_memory_.load(), 0);
+    counts.visible = std::max<int64_t>(ready_count_.load(), 0);
+  }
+  const int64_t oldest_ms = oldest_sent_ms_.load(std::memory_order_relaxed);
+  if (oldest_ms > 0 && counts.visible + counts.in_flight > 0) {
+    counts.oldest_message_age = absl::Milliseconds(std::max<int64_t>(wall_ms - oldest_ms, 0));
+  }
+  return counts;
 }
 
 absl::Status StandardQueue::SetAttributes(const QueueAttributes& attributes) {
@@ -199,10 +212,10 @@ bool StandardQueue::MakeReadyIfDue(MsgId id, int64_t now_ns) {
   return NoteReady(id, bytes, core::MakeReadyIfDue(slot, id, now_ns));
 }
 
-bool StandardQueue::Release(MsgId id) {
+bool StandardQueue::Release(MsgId id, uint32_t receives) {
   Slot& slot = engine_->slab.At(id);
   const int64_t bytes = slot.payload_bytes.load(std::memory_order_relaxed);
-  return NoteReady(id, bytes, core::Release(slot, id));
+  return NoteReady(id, bytes, core::Release(slot, id, receives));
 }
 
 bool StandardQueue::NoteReady(MsgId id, int64_t bytes, const std::optional<core::MadeReady>& made) {
@@ -227,8 +240,12 @@ void StandardQueue::AddTo(storage::Batch& batch) {
 }
 
 void StandardQueue::PublishCounters() {
+  const int64_t depth = static_cast<int64_t>(counters_.enqueued - counters_.deleted);
+  // The next sweep looks at the message itself; until then its arrival will do.
+  if (depth_shown_.load() == 0 && depth > 0)
+    oldest_sent_ms_.store(engine_->WallMs(), std::memory_order_relaxed);
   next_sequence_shown_.store(counters_.next_sequence);
-  depth_shown_.store(static_cast<int64_t>(counters_.enqueued - counters_.deleted));
+  depth_shown_.store(depth);
   delayed_shown_.store(static_cast<int64_t>(counters_.delayed));
   low_watermark_shown_.store(counters_.low_watermark);
 }

@@ -81,6 +81,9 @@ class StandardQueue final : public QueueState,
   absl::Status Purge() override;
   absl::StatusOr<std::vector<PeekedMessage>> Peek(const PeekOptions& options) override;
   absl::StatusOr<QueueDescription> Describe() override;
+  size_t maximum_message_size() const override {
+    return static_cast<size_t>(max_size_.load(std::memory_order_relaxed));
+  }
   absl::Status SetAttributes(const QueueAttributes& attributes) override;
   absl::Status Tag(const QueueTags& tags) override;
   absl::Status Untag(absl::Span<const std::string> keys) override;
@@ -90,6 +93,14 @@ class StandardQueue final : public QueueState,
 
   QueueId id() const { return id_; }
   Durability durability() const { return durability_; }
+  // What Describe tells of the messages at `wall_ms`. A few loads of one or two cache lines, for
+  // which PrefetchCounts does not wait.
+  MessageCounts Counts(int64_t wall_ms) const;
+  void PrefetchCounts() const {
+    __builtin_prefetch(&durability_);
+    __builtin_prefetch(&oldest_sent_ms_);
+  }
+  size_t place_in_list = 0;  // QueueList's
   bool durable() const { return durability_ != Durability::kMemory; }
   bool deleted() const { return deleted_.load(std::memory_order_acquire) != 0; }
   // After a change of the definition: a raised limit lets parked receives go on.
@@ -201,7 +212,7 @@ class StandardQueue final : public QueueState,
   // gone at any time.)
   bool MakeReadyIfDue(core::MsgId id, int64_t now_ns);
   // INFLIGHT -> READY and into a lane, whatever the deadline.
-  bool Release(core::MsgId id);
+  bool Release(core::MsgId id, uint32_t receives = 0);
   bool NoteReady(core::MsgId id, int64_t bytes, const std::optional<core::MadeReady>& made);
   bool TryFree(core::MsgId id, Freeing* freeing);
   // Calls visit(id) for every slot of this queue. O(slots of the broker).
@@ -294,7 +305,9 @@ class StandardQueue final : public QueueState,
   void Restore(core::MsgId id);
   // Removes messages that are DELETING because their retention is over.
   void Expire(absl::Span<const core::MsgId> ids);
-  absl::Status ChangeVisibility(core::MsgId id, int64_t timeout_ns, int64_t now_ns);
+  // `receives` not 0: only if that is the last receive still.
+  absl::Status ChangeVisibility(core::MsgId id, uint32_t receives, int64_t timeout_ns,
+                                int64_t now_ns);
   void WakeIfLimited() {
     if (limited_.load() && limited_.exchange(false)) WakeReceives();
   }
@@ -331,7 +344,6 @@ class StandardQueue final : public QueueState,
   Engine* const engine_;
   const QueueId id_;
   const std::string name_;
-  const Durability durability_;
 
   // Attributes that the hot path reads; written by ApplyDefinition. Relaxed: a change takes effect
   // soon.
@@ -349,10 +361,18 @@ class StandardQueue final : public QueueState,
   core::Lane returned_{&engine_->lane_segments};
   std::atomic<bool> trimming_{false};
   std::atomic<uint32_t> polls_{0};
+  // What Counts looks at lies together. *_shown_: written in the turn, read anywhere.
+  const Durability durability_;
   std::atomic<int64_t> in_flight_{0};
   std::atomic<int64_t> ready_count_{0};
   std::atomic<int64_t> ready_bytes_{0};
   std::atomic<int64_t> delayed_in_memory_{0};
+  std::atomic<int64_t> depth_shown_{0};
+  std::atomic<int64_t> delayed_shown_{0};
+  // When the oldest message was sent (wall clock), as far as anybody has looked: 0 if nobody has.
+  // Durable queues: written in the turn. `memory` queues: by sends and sweeps. Read by Counts,
+  // which publishes nothing by it: relaxed.
+  std::atomic<int64_t> oldest_sent_ms_{0};
   // A receive is parked for the in-flight limit: releases wake receives. Stored by the receive
   // before it looks at in_flight_ a last time, and read after in_flight_ was lowered (both
   // seq_cst): one of the two sees the other.
@@ -379,6 +399,7 @@ class StandardQueue final : public QueueState,
   Sequence published_next_{
       1};  // messages below it have been published: they are in memory or on disk only
   bool low_watermark_stale_ = false;
+  Sequence oldest_sequence_{0};  // whose sent time oldest_sent_ms_ is
   const uint64_t first_sequence_of_boot_;
 
   // Written in the turn, read anywhere.
@@ -387,8 +408,6 @@ class StandardQueue final : public QueueState,
   std::atomic<uint64_t> epoch_shown_{0};
   std::atomic<uint64_t> next_sequence_shown_{0};
   std::atomic<uint64_t> published_shown_{1};
-  std::atomic<int64_t> depth_shown_{0};
-  std::atomic<int64_t> delayed_shown_{0};
   std::atomic<uint64_t> low_watermark_shown_{0};
 
   std::atomic<bool> page_requested_{false};

@@ -257,13 +257,6 @@ std::optional<size_t> FirstForbiddenCharacter(absl::string_view text) {
   return std::nullopt;
 }
 
-size_t MessageSize(const OutgoingMessage& message) {
-  size_t size = message.body.size();
-  for (const auto& [name, attribute] : message.attributes)
-    size += name.size() + attribute.data_type.size() + attribute.value.size();
-  return size;
-}
-
 absl::Status ValidateMessage(const OutgoingMessage& message, const MessageRules& rules) {
   if (message.body.empty()) {
     return MakeError(absl::StatusCode::kInvalidArgument,

@@ -26,8 +26,6 @@ struct MessageRules {
   BodyCharset body_charset = BodyCharset::kText;
 };
 
-// Body bytes and, for each attribute, bytes of name, type and value.
-size_t MessageSize(const OutgoingMessage& message);
 absl::Status ValidateMessage(const OutgoingMessage& message, const MessageRules& rules);
 absl::Status ValidateReceive(const ReceiveOptions& options);
 absl::Status ValidateVisibilityTimeout(absl::Duration timeout);

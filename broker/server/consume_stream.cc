@@ -15,6 +15,7 @@ namespace barista::server {
 namespace {
 
 constexpr absl::Duration kMaxWait = absl::Hours(1);  // of the engine's receives; then again
+constexpr absl::Duration kMaxTimeout = absl::Hours(12);
 constexpr absl::Duration kMinHeartbeatTimeout = absl::Seconds(1);
 // Beats in a visibility timeout: one may be late.
 constexpr int kBeats = 3;
@@ -34,18 +35,24 @@ void InBatches(size_t size, Use use) {
   }
 }
 
-std::vector<VisibilityChange> Changes(absl::Span<const ReceiptHandle> handles,
-                                      absl::Duration timeout) {
-  std::vector<VisibilityChange> changes;
-  changes.reserve(handles.size());
-  for (const ReceiptHandle& handle : handles) changes.push_back({handle, timeout});
-  return changes;
+// Of the stream's own receives: another consumer that has a message by now is left alone (I3).
+VisibilityChange Change(const ReceiptHandle& handle, absl::Duration timeout) {
+  return {handle, timeout, /*last_receive_only=*/true};
+}
+
+absl::StatusOr<absl::Duration> TimeoutOf(const google::protobuf::Duration& duration) {
+  const auto timeout = DecodeDuration("VisibilityTimeout", duration);
+  if (!timeout.ok()) return timeout.status();
+  if (*timeout < absl::ZeroDuration() || *timeout > kMaxTimeout) {
+    return Wrong("VisibilityTimeout", absl::FormatDuration(*timeout), "out of range", "0s to 12h");
+  }
+  return *timeout;
 }
 
 }  // namespace
 
-ConsumeStream::ConsumeStream(Broker* broker, DrainList* drains, StreamAccess access)
-    : StreamReactor(drains), broker_(broker), access_(std::move(access)) {}
+ConsumeStream::ConsumeStream(Broker* broker, StreamAccess access, const Server& server)
+    : StreamReactor(server), broker_(broker), access_(std::move(access)) {}
 
 // ---- Requests ----
 
@@ -58,12 +65,9 @@ absl::Status ConsumeStream::Start(const v1::ConsumeStart& start) {
   if (!description.ok()) return description.status();
   absl::Duration timeout = description->attributes.visibility_timeout.value_or(absl::Seconds(30));
   if (start.has_visibility_timeout()) {
-    const auto given = DecodeDuration("VisibilityTimeout", start.visibility_timeout());
+    const auto given = TimeoutOf(start.visibility_timeout());
     if (!given.ok()) return given.status();
     timeout = *given;
-  }
-  if (timeout < absl::ZeroDuration() || timeout > absl::Hours(12)) {
-    return Wrong("VisibilityTimeout", absl::FormatDuration(timeout), "out of range", "0s to 12h");
   }
   if (start.heartbeat() && timeout < kMinHeartbeatTimeout) {
     return Wrong("VisibilityTimeout", absl::FormatDuration(timeout),
@@ -92,94 +96,90 @@ void ConsumeStream::OnRequest(const v1::ConsumeStreamRequest& request) {
     error_ = Wrong("start", request.start().queue(), "the stream has begun already",
                    "in the first request only");
   }
-  if (error_.ok()) error_ = Apply(request);
+  if (!error_.ok()) return;
+  Asked asked;
+  error_ = Read(request, &asked);
+  if (error_.ok()) {
+    Apply(std::move(asked));
+  } else {
+    // Nothing is done; all is released.
+    open_.Reopen(asked.deletes);
+    open_.Reopen(asked.releases);
+  }
 }
 
-absl::Status ConsumeStream::Apply(const v1::ConsumeStreamRequest& request) {
-  // All is looked at before anything is done.
-  Chosen deletes;
+void ConsumeStream::OnMalformed() { error_ = MalformedRequest(); }
+
+absl::Status ConsumeStream::Read(const v1::ConsumeStreamRequest& request, Asked* asked) {
+  size_t budget = kMaxNamed;
   for (const v1::DeliveryRange& range : request.deletes()) {
-    if (absl::Status status = open_.Choose(range, &deletes); !status.ok()) return status;
-  }
-  struct NewTimeout {
-    Chosen chosen;
-    absl::Duration timeout;
-  };
-  std::vector<NewTimeout> releases, extensions;
-  for (const v1::DeliveryRelease& release : request.releases()) {
-    NewTimeout& to = releases.emplace_back();
-    if (absl::Status status = open_.Choose(release.deliveries(), &to.chosen); !status.ok())
+    if (absl::Status status = open_.Take(range, &budget, &asked->deletes); !status.ok())
       return status;
-    const auto delay = DecodeDuration("VisibilityTimeout", release.delay());
+  }
+  for (const v1::DeliveryRelease& release : request.releases()) {
+    const auto delay = TimeoutOf(release.delay());
     if (!delay.ok()) return delay.status();
-    to.timeout = *delay;
+    const size_t from = asked->releases.size();
+    absl::Status status = open_.Take(release.deliveries(), &budget, &asked->releases);
+    if (!status.ok()) return status;
+    for (size_t i = from; i < asked->releases.size(); ++i)
+      asked->changes.push_back(Change(asked->releases.handles[i], *delay));
   }
   for (const v1::DeliveryExtension& extension : request.extensions()) {
-    NewTimeout& to = extensions.emplace_back();
-    if (absl::Status status = open_.Choose(extension.deliveries(), &to.chosen); !status.ok())
-      return status;
     if (!extension.has_visibility_timeout()) {
       return MakeError(absl::StatusCode::kInvalidArgument,
                        "The request must contain the parameter VisibilityTimeout.",
                        {.reason = "MissingParameter", .field = "VisibilityTimeout"});
     }
-    const auto timeout = DecodeDuration("VisibilityTimeout", extension.visibility_timeout());
+    const auto timeout = TimeoutOf(extension.visibility_timeout());
     if (!timeout.ok()) return timeout.status();
-    to.timeout = *timeout;
+    const size_t from = asked->extensions.size();
+    absl::Status status = open_.Find(extension.deliveries(), &budget, &asked->extensions);
+    if (!status.ok()) return status;
+    for (size_t i = from; i < asked->extensions.size(); ++i)
+      asked->changes.push_back(Change(asked->extensions.handles[i], *timeout));
   }
-  if (request.credit() > kMaxCredit - std::min<uint64_t>(kMaxCredit, credit_ + open_.size())) {
+  if (credit_ + open_.size() + request.credit() > kMaxCredit) {
     return Wrong(
         "credit", absl::StrCat(request.credit()),
         absl::StrCat("beside ", credit_, " not used and ", open_.size(), " open deliveries"),
         absl::StrCat(kMaxCredit, " together"));
   }
-
-  pending_.emplace_back();
-  const uint64_t number = ++requests_;
   credit_ += request.credit();
-  open_.Close(deletes.numbers);
-  Delete(deletes, number);
-  for (const NewTimeout& release : releases) {
-    open_.Close(release.chosen.numbers);
-    Change(release.chosen, release.timeout, number);
-  }
-  for (const NewTimeout& extension : extensions)
-    Change(extension.chosen, extension.timeout, number);
   return absl::OkStatus();
 }
 
-// ---- Settling ----
+void ConsumeStream::Apply(Asked asked) {
+  ++requests_;
+  pending_.emplace_back();
+  InBatches(asked.deletes.size(), [&](size_t from, size_t count) {
+    queue_.DeleteBatchAsync(
+        absl::MakeConstSpan(asked.deletes.handles).subspan(from, count),
+        Settling(absl::MakeConstSpan(asked.deletes.numbers).subspan(from, count)));
+  });
+  std::vector<uint64_t> numbers = std::move(asked.releases.numbers);
+  numbers.insert(numbers.end(), asked.extensions.numbers.begin(), asked.extensions.numbers.end());
+  InBatches(numbers.size(), [&](size_t from, size_t count) {
+    queue_.ChangeMessageVisibilityBatchAsync(
+        absl::MakeConstSpan(asked.changes).subspan(from, count),
+        Settling(absl::MakeConstSpan(numbers).subspan(from, count)));
+  });
+}
 
-Queue::StatusesCallback ConsumeStream::Settling(uint64_t number,
-                                                absl::Span<const uint64_t> numbers) {
-  ++pending_[pending_.size() - 1 - (requests_ - number)].settling;
-  return [self = shared_from_this(), number,
+Queue::StatusesCallback ConsumeStream::Settling(absl::Span<const uint64_t> numbers) {
+  ++pending_.back().settling;
+  return [self = shared_from_this(), request = requests_,
           numbers = std::vector<uint64_t>(numbers.begin(), numbers.end())](
              std::vector<absl::Status> statuses) mutable {
-    self->Post([number, numbers = std::move(numbers),
-                statuses = std::move(statuses)](ConsumeStream& stream) {
+    self->PostFromEngine([request, numbers = std::move(numbers),
+                          statuses = std::move(statuses)](ConsumeStream& stream) {
       for (size_t i = 0; i < statuses.size(); ++i) {
-        if (!statuses[i].ok()) AddFailure(numbers[i], 1, statuses[i], &stream.failures_);
+        if (!statuses[i].ok()) AddFailure(request, numbers[i], 1, statuses[i], &stream.failures_);
       }
-      --stream.pending_[stream.pending_.size() - 1 - (stream.requests_ - number)].settling;
+      // (Those before the first pending one are settled.)
+      --stream.pending_[stream.pending_.size() - 1 - (stream.requests_ - request)].settling;
     });
   };
-}
-
-void ConsumeStream::Delete(const Chosen& chosen, uint64_t number) {
-  InBatches(chosen.size(), [&](size_t from, size_t count) {
-    queue_.DeleteBatchAsync(
-        absl::MakeConstSpan(chosen.handles).subspan(from, count),
-        Settling(number, absl::MakeConstSpan(chosen.numbers).subspan(from, count)));
-  });
-}
-
-void ConsumeStream::Change(const Chosen& chosen, absl::Duration timeout, uint64_t number) {
-  InBatches(chosen.size(), [&](size_t from, size_t count) {
-    queue_.ChangeMessageVisibilityBatchAsync(
-        Changes(absl::MakeConstSpan(chosen.handles).subspan(from, count), timeout),
-        Settling(number, absl::MakeConstSpan(chosen.numbers).subspan(from, count)));
-  });
 }
 
 // ---- Delivering ----
@@ -187,7 +187,7 @@ void ConsumeStream::Change(const Chosen& chosen, absl::Duration timeout, uint64_
 void ConsumeStream::OnTurn() {
   if (ending()) {
     if (receive_ != nullptr) receive_->Cancel();
-    if (!arrived_.empty()) Return(arrived_);
+    Return(arrived_);
     arrived_.clear();
     ReleaseOpen();
     if (alarm_ != nullptr) alarm_->Cancel();
@@ -207,7 +207,7 @@ void ConsumeStream::Receive() {
   receiving_ = true;
   // (If it is answered at once, the event comes after this one.)
   receive_ = queue_.ReceiveAsync(options_, [self = shared_from_this()](auto received) {
-    self->Post([received = std::move(received)](ConsumeStream& stream) mutable {
+    self->PostFromEngine([received = std::move(received)](ConsumeStream& stream) mutable {
       stream.OnReceived(std::move(received));
     });
   });
@@ -218,12 +218,19 @@ void ConsumeStream::OnReceived(absl::StatusOr<std::vector<ReceivedMessage>> rece
   receive_ = nullptr;
   if (received.ok()) {
     arrived_ = *std::move(received);
+    if (heartbeat_ && !arrived_.empty()) ArmHeartbeat();
+    // Nothing comes after the news of the drain.
+    if (draining()) {
+      Return(arrived_);
+      arrived_.clear();
+    }
   } else if (!absl::IsCancelled(received.status()) && error_.ok()) {
     error_ = received.status();
   }
 }
 
 void ConsumeStream::Return(absl::Span<const ReceivedMessage> messages) {
+  if (messages.empty()) return;
   std::vector<ReceiptHandle> handles;
   handles.reserve(messages.size());
   for (const ReceivedMessage& message : messages) handles.push_back(message.receipt_handle);
@@ -246,7 +253,6 @@ bool ConsumeStream::FillResponse(v1::ConsumeStreamResponse* response) {
     written_end_ = open_.next();
     credit_ -= arrived_.size();
     arrived_.clear();
-    if (heartbeat_) ArmHeartbeat();
   }
   for (int i = 0; !failures_.empty() && i < kMaxFailuresPerResponse; ++i) {
     any = true;
@@ -269,8 +275,7 @@ void ConsumeStream::OnWritten(bool ok) {
   if (ok) {
     if (written_end_ > written_first_) frame_bytes_ = std::min(2 * frame_bytes_, kMaxFrameBytes);
   } else {
-    const Chosen lost = open_.Between(written_first_, written_end_);
-    open_.Close(lost.numbers);
+    const Chosen lost = open_.TakeBetween(written_first_, written_end_);
     if (lost.size() > 0) queue_.ReturnUndelivered(lost.handles);
   }
   written_first_ = written_end_ = 0;
@@ -280,22 +285,25 @@ void ConsumeStream::OnWritten(bool ok) {
 
 void ConsumeStream::ReleaseOpen() {
   if (open_.size() == 0) return;
-  // What is being written either leaves or does not: the end of the write tells.
   const auto release = [this](const Chosen& chosen) {
-    open_.Close(chosen.numbers);
-    InBatches(chosen.size(), [&](size_t from, size_t count) {
+    std::vector<VisibilityChange> changes;
+    changes.reserve(chosen.size());
+    for (const ReceiptHandle& handle : chosen.handles)
+      changes.push_back(Change(handle, absl::ZeroDuration()));
+    InBatches(changes.size(), [&](size_t from, size_t count) {
       ++releasing_;
       queue_.ChangeMessageVisibilityBatchAsync(
-          Changes(absl::MakeConstSpan(chosen.handles).subspan(from, count), absl::ZeroDuration()),
+          absl::MakeConstSpan(changes).subspan(from, count),
+          // (A message that is gone or another's by now needs no release.)
           [self = shared_from_this()](std::vector<absl::Status>) {
-            // (A message that is gone or another's by now needs no release.)
-            self->Post([](ConsumeStream& stream) { --stream.releasing_; });
+            self->PostFromEngine([](ConsumeStream& stream) { --stream.releasing_; });
           });
     });
   };
-  if (!writing()) return release(open_.Between(0, open_.next()));
-  release(open_.Between(0, written_first_));
-  release(open_.Between(written_end_, open_.next()));
+  if (!writing()) return release(open_.TakeBetween(0, open_.next()));
+  // What is being written either leaves or does not: the end of the write tells.
+  release(open_.TakeBetween(0, written_first_));
+  release(open_.TakeBetween(written_end_, open_.next()));
 }
 
 std::optional<grpc::Status> ConsumeStream::End() const {
@@ -325,16 +333,24 @@ void ConsumeStream::ArmHeartbeat() {
 void ConsumeStream::Beat() {
   alarm_ = nullptr;
   if (ending()) return;
-  const Chosen all = open_.Between(0, open_.next());
-  if (all.size() == 0) return;
-  InBatches(all.size(), [&](size_t from, size_t count) {
-    queue_.ChangeMessageVisibilityBatchAsync(
-        Changes(absl::MakeConstSpan(all.handles).subspan(from, count),
-                *options_.visibility_timeout),
-        // (A message that is gone needs no extension.)
-        [](std::vector<absl::Status>) {});
-  });
+  std::vector<ReceiptHandle> handles = open_.Handles();
+  for (const ReceivedMessage& message : arrived_) handles.push_back(message.receipt_handle);
+  if (handles.empty()) return;
   ArmHeartbeat();
+  if (beating_ > 0) return;  // The disk is slow; this beat is on its way.
+  std::vector<VisibilityChange> changes;
+  changes.reserve(handles.size());
+  for (const ReceiptHandle& handle : handles)
+    changes.push_back(Change(handle, *options_.visibility_timeout));
+  InBatches(changes.size(), [&](size_t from, size_t count) {
+    ++beating_;
+    queue_.ChangeMessageVisibilityBatchAsync(
+        absl::MakeConstSpan(changes).subspan(from, count),
+        // (A message that is gone or another's by now needs no extension.)
+        [self = shared_from_this()](std::vector<absl::Status>) {
+          self->PostFromEngine([](ConsumeStream& stream) { --stream.beating_; });
+        });
+  });
 }
 
 }  // namespace barista::server

@@ -34,6 +34,8 @@ class ConsumeStream final
  public:
   // Credit and open deliveries of a stream.
   static constexpr uint64_t kMaxCredit = 100'000;
+  // Deliveries that one request names.
+  static constexpr size_t kMaxNamed = 10'000;
   // Requests that are not settled; beyond that none is read.
   static constexpr size_t kMaxUnsettled = 64;
   // Bytes of messages in a frame. A stream begins with the least; each frame that has left doubles
@@ -41,7 +43,7 @@ class ConsumeStream final
   static constexpr int64_t kMinFrameBytes = 32 << 10;
   static constexpr int64_t kMaxFrameBytes = 1 << 20;
 
-  ConsumeStream(Broker* broker, DrainList* drains, StreamAccess access);
+  ConsumeStream(Broker* broker, StreamAccess access, const Server& server);
 
  private:
   friend StreamReactor;
@@ -53,15 +55,27 @@ class ConsumeStream final
   };
 
   void OnRequest(const v1::ConsumeStreamRequest& request);
+  void OnMalformed();
   void OnWritten(bool ok);
-  bool WantsRequest() const { return error_.ok() && pending_.size() < kMaxUnsettled; }
+  bool WantsRequest() const {
+    return error_.ok() && pending_.size() < kMaxUnsettled &&
+           failures_.size() < kMaxFailuresPerResponse;
+  }
   bool FillResponse(v1::ConsumeStreamResponse* response);
   void OnTurn();
   std::optional<grpc::Status> End() const;
 
+  // What a request asks.
+  struct Asked {
+    Chosen deletes, releases, extensions;
+    // Of the releases, then of the extensions.
+    std::vector<VisibilityChange> changes;
+  };
+
   absl::Status Start(const v1::ConsumeStart& start);
-  // Nothing changes if it fails.
-  absl::Status Apply(const v1::ConsumeStreamRequest& request);
+  // Deliveries that are deleted or released are not open any more, also if it fails.
+  absl::Status Read(const v1::ConsumeStreamRequest& request, Asked* asked);
+  void Apply(Asked asked);
 
   bool ending() const { return gone() || closed() || !error_.ok() || drained(); }
   bool drained() const {
@@ -74,11 +88,8 @@ class ConsumeStream final
   void Return(absl::Span<const ReceivedMessage> messages);
   void ReleaseOpen();
 
-  // Settles `chosen` for request `number` by batches of the engine.
-  void Delete(const Chosen& chosen, uint64_t number);
-  void Change(const Chosen& chosen, absl::Duration timeout, uint64_t number);
-  // How a batch of request `number` ends.
-  Queue::StatusesCallback Settling(uint64_t number, absl::Span<const uint64_t> numbers);
+  // How a batch of the engine for the last request ends: it settles the deliveries `numbers`.
+  Queue::StatusesCallback Settling(absl::Span<const uint64_t> numbers);
 
   void ArmHeartbeat();
   void Beat();
@@ -107,6 +118,7 @@ class ConsumeStream final
   uint64_t settled_told_ = 0;
   bool draining_told_ = false;
   int releasing_ = 0;  // batches
+  int beating_ = 0;    // batches
 
   std::unique_ptr<grpc::Alarm> alarm_;  // set while there is something to extend
 };

@@ -37,4 +37,19 @@ void DrainList::Remove(const void* key) {
   drains_.erase(key);
 }
 
+void DrainList::Enter() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ++inside_;
+}
+
+void DrainList::Leave() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (--inside_ == 0) left_.notify_all();
+}
+
+void DrainList::WaitUntilLeft() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  left_.wait(lock, [this] { return inside_ == 0; });
+}
+
 }  // namespace barista::server

@@ -1,6 +1,7 @@
 #ifndef BROKER_SERVER_DRAIN_LIST_H_
 #define BROKER_SERVER_DRAIN_LIST_H_
 
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -20,8 +21,16 @@ class DrainList {
   void Add(const void* key, std::function<void()> drain);
   void Remove(const void* key);
 
+  // Whoever may still call the engine when gRPC has forgotten it; WaitUntilLeft returns when all
+  // that entered have left.
+  void Enter();
+  void Leave();
+  void WaitUntilLeft();
+
  private:
   mutable std::mutex mutex_;
+  std::condition_variable left_;
+  int inside_ = 0;                                       // guarded by mutex_
   std::map<const void*, std::function<void()>> drains_;  // guarded by mutex_
   bool draining_ = false;                                // guarded by mutex_
 };

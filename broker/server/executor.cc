@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "barista/error.h"
+
 namespace barista::server {
 
 Executor::Executor(int threads) {
@@ -43,6 +46,12 @@ void Executor::Run() {
     task = nullptr;  // what it captured goes before the lock is taken
     lock.lock();
   }
+}
+
+absl::Status ServerBusy() {
+  return MakeError(absl::StatusCode::kResourceExhausted,
+                   absl::StrCat(Executor::kMaxWaiting, " calls on definitions wait already"),
+                   {.reason = "ServerBusy", .limit = absl::StrCat(Executor::kMaxWaiting)});
 }
 
 }  // namespace barista::server

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 
 namespace barista::server {
 
@@ -40,6 +41,9 @@ class Executor {
   bool stopping_ = false;                           // guarded by mutex_
   std::vector<std::thread> threads_;
 };
+
+// kResourceExhausted/ServerBusy: what a call answers that the executor did not take.
+absl::Status ServerBusy();
 
 }  // namespace barista::server
 

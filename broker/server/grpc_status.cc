@@ -52,4 +52,11 @@ absl::Status ServerDraining() {
                    {.reason = "ServerDraining"});
 }
 
+absl::Status MalformedRequest() {
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   "the bytes are no request of this stream: not protobuf of its type, or a string "
+                   "that is not UTF-8",
+                   {.reason = "MalformedRequest"});
+}
+
 }  // namespace barista::server

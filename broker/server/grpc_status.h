@@ -18,6 +18,8 @@ void EncodeError(const absl::Status& status, v1::Error* error);
 
 // kUnavailable/ServerDraining: how streams end when the server does.
 absl::Status ServerDraining();
+// kInvalidArgument/MalformedRequest: bytes of a stream that are no request.
+absl::Status MalformedRequest();
 
 }  // namespace barista::server
 

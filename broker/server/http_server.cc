@@ -167,6 +167,12 @@ void HttpServer::Start() {
   state_->thread = std::thread([this] { state_->io.run(); });
 }
 
+size_t HttpServer::connections() const {
+  size_t open = 0;
+  for (const ConnectionLimit& limit : state_->connections) open += limit.open();
+  return open;
+}
+
 void HttpServer::Stop() {
   state_->io.stop();
   if (state_->thread.joinable()) state_->thread.join();

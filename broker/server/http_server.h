@@ -65,6 +65,8 @@ class HttpServer {
   absl::StatusOr<ListenAddress> Listen(const ListenAddress& address, HttpHandler handler);
   // Starts to accept.
   void Start();
+  // Open ones, of all listeners. From any thread.
+  size_t connections() const;
   // Closes listeners and connections and joins the thread. Replies that come later are dropped.
   void Stop();
 

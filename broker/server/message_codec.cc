@@ -17,6 +17,7 @@ namespace {
 // The range of google.protobuf.Duration.
 constexpr int64_t kMaxDurationSeconds = 315576000000;
 constexpr int32_t kMaxNanos = 999999999;
+constexpr size_t kMaxNamed = 256;  // bytes of what an error quotes
 
 void EncodeTime(absl::Time time, google::protobuf::Timestamp* out) {
   // The engine's times are whole milliseconds from 1970 on.
@@ -27,13 +28,14 @@ void EncodeTime(absl::Time time, google::protobuf::Timestamp* out) {
 
 absl::Status WrongKind(const std::string& name, const std::string& type,
                        absl::string_view expected) {
-  return MakeError(absl::StatusCode::kInvalidArgument,
-                   absl::StrCat("the value of attribute \"", name, "\" of type \"", type,
-                                "\" must be a ", expected),
-                   {.reason = "InvalidParameterValue",
-                    .field = absl::StrCat("MessageAttributes.", name),
-                    .value = type,
-                    .limit = std::string(expected)});
+  return MakeError(
+      absl::StatusCode::kInvalidArgument,
+      absl::StrCat("the value of attribute \"", name.substr(0, kMaxNamed), "\" of type \"",
+                   type.substr(0, kMaxNamed), "\" must be a ", expected),
+      {.reason = "InvalidParameterValue",
+       .field = absl::StrCat("MessageAttributes.", name.substr(0, kMaxNamed)),
+       .value = type.substr(0, kMaxNamed),
+       .limit = std::string(expected)});
 }
 
 }  // namespace

@@ -13,22 +13,25 @@ uint64_t OpenDeliveries::Add(const ReceiptHandle& handle) {
   return next_++;
 }
 
-absl::Status OpenDeliveries::Choose(const v1::DeliveryRange& range, Chosen* chosen) const {
+absl::Status OpenDeliveries::Find(const v1::DeliveryRange& range, size_t* budget,
+                                  Chosen* chosen) const {
   const uint64_t count = std::max<uint64_t>(range.count(), 1);
-  if (count > kMaxChosen - chosen->size()) {
-    const std::string limit = absl::StrCat(kMaxChosen, " deliveries in one request");
+  if (count > *budget) {
     return MakeError(absl::StatusCode::kInvalidArgument,
                      absl::StrCat("the request names ", count, " deliveries from ", range.first(),
-                                  " on, beside ", chosen->size(), " others; limit ", limit),
+                                  " on; only ", *budget, " more may be named in it"),
                      {.reason = "InvalidParameterValue",
                       .field = "count",
                       .value = absl::StrCat(count),
-                      .limit = limit});
+                      .limit = absl::StrCat(*budget)});
   }
+  const size_t before = chosen->size();
   for (uint64_t i = 0; i < count; ++i) {
     const uint64_t number = range.first() + i;
     const auto it = handles_.find(number);
     if (it == handles_.end()) {
+      chosen->numbers.resize(before);
+      chosen->handles.resize(before);
       return MakeError(absl::StatusCode::kInvalidArgument,
                        absl::StrCat("delivery ", number, " is not open on this stream"),
                        {.reason = "InvalidParameterValue",
@@ -39,21 +42,42 @@ absl::Status OpenDeliveries::Choose(const v1::DeliveryRange& range, Chosen* chos
     chosen->numbers.push_back(number);
     chosen->handles.push_back(it->second);
   }
+  *budget -= count;
   return absl::OkStatus();
 }
 
-void OpenDeliveries::Close(absl::Span<const uint64_t> numbers) {
-  for (uint64_t number : numbers) handles_.erase(number);
+absl::Status OpenDeliveries::Take(const v1::DeliveryRange& range, size_t* budget, Chosen* chosen) {
+  const size_t before = chosen->size();
+  absl::Status status = Find(range, budget, chosen);
+  for (size_t i = before; i < chosen->size(); ++i) handles_.erase(chosen->numbers[i]);
+  return status;
 }
 
-OpenDeliveries::Chosen OpenDeliveries::Between(uint64_t first, uint64_t end) const {
-  Chosen chosen;
-  for (const auto& [number, handle] : handles_) {
-    if (number < first || number >= end) continue;
-    chosen.numbers.push_back(number);
-    chosen.handles.push_back(handle);
+void OpenDeliveries::Reopen(const Chosen& chosen) {
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    handles_.emplace(chosen.numbers[i], chosen.handles[i]);
   }
-  return chosen;
+}
+
+OpenDeliveries::Chosen OpenDeliveries::TakeBetween(uint64_t first, uint64_t end) {
+  Chosen taken;
+  for (auto it = handles_.begin(); it != handles_.end();) {
+    if (it->first < first || it->first >= end) {
+      ++it;
+      continue;
+    }
+    taken.numbers.push_back(it->first);
+    taken.handles.push_back(it->second);
+    handles_.erase(it++);
+  }
+  return taken;
+}
+
+std::vector<ReceiptHandle> OpenDeliveries::Handles() const {
+  std::vector<ReceiptHandle> handles;
+  handles.reserve(handles_.size());
+  for (const auto& [number, handle] : handles_) handles.push_back(handle);
+  return handles;
 }
 
 }  // namespace barista::server

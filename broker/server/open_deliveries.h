@@ -7,7 +7,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
-#include "absl/types/span.h"
 #include "barista/message.h"
 #include "barista/v1/queue.pb.h"
 
@@ -23,18 +22,20 @@ class OpenDeliveries {
     std::vector<ReceiptHandle> handles;
     size_t size() const { return numbers.size(); }
   };
-  static constexpr size_t kMaxChosen = 10'000;
 
   // The number of a new delivery: from 1, one more each time.
   uint64_t Add(const ReceiptHandle& handle);
 
-  // Appends the deliveries of `range` to `chosen`. kInvalidArgument/InvalidParameterValue: one of
-  // them is not open, or more than kMaxChosen are chosen then; what is in `chosen` is of no use.
-  absl::Status Choose(const v1::DeliveryRange& range, Chosen* chosen) const;
-  // They are not open any more; those that are not are ignored.
-  void Close(absl::Span<const uint64_t> numbers);
-  // Those in [first, end).
-  Chosen Between(uint64_t first, uint64_t end) const;
+  // Appends the deliveries of `range` to `chosen`; Take also closes them. `budget` is what may
+  // still be named, and becomes less. kInvalidArgument/InvalidParameterValue: one of them is not
+  // open, or the budget does not do; nothing has changed then.
+  absl::Status Find(const v1::DeliveryRange& range, size_t* budget, Chosen* chosen) const;
+  absl::Status Take(const v1::DeliveryRange& range, size_t* budget, Chosen* chosen);
+  // They are open again.
+  void Reopen(const Chosen& chosen);
+  // Takes those in [first, end).
+  Chosen TakeBetween(uint64_t first, uint64_t end);
+  std::vector<ReceiptHandle> Handles() const;
 
   size_t size() const { return handles_.size(); }
   uint64_t next() const { return next_; }

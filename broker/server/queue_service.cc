@@ -16,6 +16,7 @@
 #include "broker/server/send_stream.h"
 #include "broker/server/stream_access.h"
 #include "broker/server/text.h"
+#include "broker/server/trace_metadata.h"
 
 namespace barista::server {
 namespace {
@@ -30,17 +31,20 @@ void EncodeMap(const std::map<std::string, std::string>& from, TextMap* to) {
   for (const auto& [key, value] : from) (*to)[ToUtf8(key)] = ToUtf8(value);
 }
 
-grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
-                                    const absl::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status));
-  return reactor;
-}
-
 }  // namespace
 
-QueueService::QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains)
-    : broker_(broker), executor_(executor), access_(access), drains_(drains) {}
+QueueService::QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains,
+                           const CallMetrics* calls)
+    : broker_(broker), executor_(executor), access_(access), drains_(drains), calls_(calls) {}
+
+QueueService::Unary QueueService::Begin(Context* context, absl::string_view method) const {
+  return {context->DefaultReactor(), calls_->Begin(method)};
+}
+
+QueueService::Reactor* QueueService::Unary::FinishNow(const absl::Status& status) const {
+  Finish(ToGrpcStatus(status));
+  return reactor;
+}
 
 absl::Status QueueService::Check(const Context& context, absl::string_view action,
                                  absl::string_view queue) {
@@ -54,18 +58,11 @@ absl::Status QueueService::CheckRedrive(const Context& context, absl::string_vie
   return target.empty() ? absl::OkStatus() : Check(context, action, target);
 }
 
-QueueService::Reactor* QueueService::Submit(Context* context,
-                                            absl::AnyInvocable<absl::Status()> work) {
-  Reactor* reactor = context->DefaultReactor();
-  const bool accepted = executor_->TrySubmit(
-      [reactor, work = std::move(work)]() mutable { reactor->Finish(ToGrpcStatus(work())); });
-  if (!accepted) {
-    reactor->Finish(ToGrpcStatus(
-        MakeError(absl::StatusCode::kResourceExhausted,
-                  absl::StrCat(Executor::kMaxWaiting, " calls on definitions wait already"),
-                  {.reason = "ServerBusy", .limit = absl::StrCat(Executor::kMaxWaiting)})));
-  }
-  return reactor;
+QueueService::Reactor* QueueService::Submit(Unary unary, absl::AnyInvocable<absl::Status()> work) {
+  const bool accepted =
+      executor_->TrySubmit([unary, work = std::move(work)]() mutable { unary.FinishNow(work()); });
+  if (!accepted) unary.FinishNow(ServerBusy());
+  return unary.reactor;
 }
 
 absl::Status QueueService::Describe(Queue queue, v1::Queue* out) const {
@@ -84,9 +81,10 @@ absl::Status QueueService::Describe(Queue queue, v1::Queue* out) const {
 QueueService::Reactor* QueueService::CreateQueue(Context* context,
                                                  const v1::CreateQueueRequest* request,
                                                  v1::CreateQueueResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/CreateQueue");
   const absl::Status allowed = Check(*context, "CreateQueue", request->queue());
-  if (!allowed.ok()) return FinishNow(context, allowed);
-  return Submit(context, [=, this]() -> absl::Status {
+  if (!allowed.ok()) return unary.FinishNow(allowed);
+  return Submit(unary, [=, this]() -> absl::Status {
     const absl::StatusOr<QueueAttributes> attributes =
         ParseQueueAttributes(DecodeMap(request->attributes()));
     if (!attributes.ok()) return attributes.status();
@@ -101,9 +99,10 @@ QueueService::Reactor* QueueService::CreateQueue(Context* context,
 
 QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQueueRequest* request,
                                               v1::GetQueueResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/GetQueue");
   const absl::Status allowed = Check(*context, "GetQueue", request->queue());
-  if (!allowed.ok()) return FinishNow(context, allowed);
-  return Submit(context, [=, this]() -> absl::Status {
+  if (!allowed.ok()) return unary.FinishNow(allowed);
+  return Submit(unary, [=, this]() -> absl::Status {
     const absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return Describe(*queue, response->mutable_queue());
@@ -113,9 +112,10 @@ QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQue
 QueueService::Reactor* QueueService::SetQueueAttributes(
     Context* context, const v1::SetQueueAttributesRequest* request,
     v1::SetQueueAttributesResponse*) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/SetQueueAttributes");
   const absl::Status allowed = Check(*context, "SetQueueAttributes", request->queue());
-  if (!allowed.ok()) return FinishNow(context, allowed);
-  return Submit(context, [=, this]() -> absl::Status {
+  if (!allowed.ok()) return unary.FinishNow(allowed);
+  return Submit(unary, [=, this]() -> absl::Status {
     const absl::StatusOr<QueueAttributes> attributes =
         ParseQueueAttributes(DecodeMap(request->attributes()));
     if (!attributes.ok()) return attributes.status();
@@ -130,17 +130,19 @@ QueueService::Reactor* QueueService::SetQueueAttributes(
 QueueService::Reactor* QueueService::DeleteQueue(Context* context,
                                                  const v1::DeleteQueueRequest* request,
                                                  v1::DeleteQueueResponse*) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteQueue");
   const absl::Status allowed = Check(*context, "DeleteQueue", request->queue());
-  if (!allowed.ok()) return FinishNow(context, allowed);
-  return Submit(context, [=, this] { return broker_->DeleteQueue(request->queue()); });
+  if (!allowed.ok()) return unary.FinishNow(allowed);
+  return Submit(unary, [=, this] { return broker_->DeleteQueue(request->queue()); });
 }
 
 QueueService::Reactor* QueueService::ListQueues(Context* context,
                                                 const v1::ListQueuesRequest* request,
                                                 v1::ListQueuesResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/ListQueues");
   const absl::Status allowed = Check(*context, "ListQueues", request->prefix());
-  if (!allowed.ok()) return FinishNow(context, allowed);
-  return Submit(context, [=, this]() -> absl::Status {
+  if (!allowed.ok()) return unary.FinishNow(allowed);
+  return Submit(unary, [=, this]() -> absl::Status {
     ListQueuesOptions options;
     options.prefix = request->prefix();
     if (request->max_results() != 0) options.max_results = request->max_results();
@@ -156,9 +158,10 @@ QueueService::Reactor* QueueService::ListQueues(Context* context,
 QueueService::Reactor* QueueService::PurgeQueue(Context* context,
                                                 const v1::PurgeQueueRequest* request,
                                                 v1::PurgeQueueResponse*) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/PurgeQueue");
   const absl::Status allowed = Check(*context, "PurgeQueue", request->queue());
-  if (!allowed.ok()) return FinishNow(context, allowed);
-  return Submit(context, [=, this]() -> absl::Status {
+  if (!allowed.ok()) return unary.FinishNow(allowed);
+  return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return queue->Purge();
@@ -167,9 +170,10 @@ QueueService::Reactor* QueueService::PurgeQueue(Context* context,
 
 QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQueueRequest* request,
                                               v1::TagQueueResponse*) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/TagQueue");
   const absl::Status allowed = Check(*context, "TagQueue", request->queue());
-  if (!allowed.ok()) return FinishNow(context, allowed);
-  return Submit(context, [=, this]() -> absl::Status {
+  if (!allowed.ok()) return unary.FinishNow(allowed);
+  return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return queue->Tag(DecodeMap(request->tags()));
@@ -179,9 +183,10 @@ QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQue
 QueueService::Reactor* QueueService::UntagQueue(Context* context,
                                                 const v1::UntagQueueRequest* request,
                                                 v1::UntagQueueResponse*) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/UntagQueue");
   const absl::Status allowed = Check(*context, "UntagQueue", request->queue());
-  if (!allowed.ok()) return FinishNow(context, allowed);
-  return Submit(context, [=, this]() -> absl::Status {
+  if (!allowed.ok()) return unary.FinishNow(allowed);
+  return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     return queue->Untag(
@@ -194,12 +199,13 @@ QueueService::Reactor* QueueService::UntagQueue(Context* context,
 QueueService::Reactor* QueueService::SendMessage(Context* context,
                                                  const v1::SendMessageRequest* request,
                                                  v1::SendMessageResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/SendMessage");
   const absl::Status allowed = Check(*context, "SendMessage", request->queue());
-  if (!allowed.ok()) return FinishNow(context, allowed);
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
-  if (!queue.ok()) return FinishNow(context, queue.status());
+  if (!queue.ok()) return unary.FinishNow(queue.status());
   const absl::Status checked = CheckEntries(request->entries_size());
-  if (!checked.ok()) return FinishNow(context, checked);
+  if (!checked.ok()) return unary.FinishNow(checked);
 
   std::vector<OutgoingMessage> messages;
   std::vector<absl::Status> decoded;
@@ -210,25 +216,28 @@ QueueService::Reactor* QueueService::SendMessage(Context* context,
     decoded.push_back(message.status());
     if (message.ok()) messages.push_back(*std::move(message));
   }
-  Reactor* reactor = context->DefaultReactor();
-  if (messages.empty()) {
-    reactor->Finish(ReplySends(decoded, {}, response));
-    return reactor;
+  if (const auto trace = TraceContextOf(context->client_metadata()); trace.has_value()) {
+    AddTraceContext(*trace, queue->maximum_message_size(), &messages);
   }
-  queue->SendBatchAsync(messages, [reactor, response, decoded = std::move(decoded)](auto results) {
-    reactor->Finish(ReplySends(decoded, results, response));
+  if (messages.empty()) {
+    unary.Finish(ReplySends(decoded, {}, response));
+    return unary.reactor;
+  }
+  queue->SendBatchAsync(messages, [unary, response, decoded = std::move(decoded)](auto results) {
+    unary.Finish(ReplySends(decoded, results, response));
   });
-  return reactor;
+  return unary.reactor;
 }
 
 QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
                                                     const v1::ReceiveMessageRequest* request,
                                                     v1::ReceiveMessageResponse* response) {
+  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/ReceiveMessage");
   const absl::Status allowed = Check(*context, "ReceiveMessage", request->queue());
-  if (!allowed.ok()) return FinishNow(context, allowed);
+  if (!allowed.ok()) return Unary{context->DefaultReactor(), counted}.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
-  if (!queue.ok()) return FinishNow(context, queue.status());
-  auto* call = new ReceiveCall(context, request, response, drains_);  // deletes itself
+  if (!queue.ok()) return Unary{context->DefaultReactor(), counted}.FinishNow(queue.status());
+  auto* call = new ReceiveCall(context, request, response, drains_, counted);  // deletes itself
   call->Start(*std::move(queue));
   return call;
 }
@@ -236,12 +245,13 @@ QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
 QueueService::Reactor* QueueService::DeleteMessage(Context* context,
                                                    const v1::DeleteMessageRequest* request,
                                                    v1::DeleteMessageResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteMessage");
   const absl::Status allowed = Check(*context, "DeleteMessage", request->queue());
-  if (!allowed.ok()) return FinishNow(context, allowed);
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
-  if (!queue.ok()) return FinishNow(context, queue.status());
+  if (!queue.ok()) return unary.FinishNow(queue.status());
   const absl::Status checked = CheckEntries(request->receipt_handles_size());
-  if (!checked.ok()) return FinishNow(context, checked);
+  if (!checked.ok()) return unary.FinishNow(checked);
 
   std::vector<ReceiptHandle> handles;
   std::vector<absl::Status> decoded;
@@ -252,26 +262,26 @@ QueueService::Reactor* QueueService::DeleteMessage(Context* context,
     decoded.push_back(handle.status());
     if (handle.ok()) handles.push_back(*handle);
   }
-  Reactor* reactor = context->DefaultReactor();
   if (handles.empty()) {
-    reactor->Finish(ReplyStatuses(decoded, {}, response));
-    return reactor;
+    unary.Finish(ReplyStatuses(decoded, {}, response));
+    return unary.reactor;
   }
-  queue->DeleteBatchAsync(handles, [reactor, response, decoded = std::move(decoded)](auto results) {
-    reactor->Finish(ReplyStatuses(decoded, results, response));
+  queue->DeleteBatchAsync(handles, [unary, response, decoded = std::move(decoded)](auto results) {
+    unary.Finish(ReplyStatuses(decoded, results, response));
   });
-  return reactor;
+  return unary.reactor;
 }
 
 QueueService::Reactor* QueueService::ChangeMessageVisibility(
     Context* context, const v1::ChangeMessageVisibilityRequest* request,
     v1::ChangeMessageVisibilityResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/ChangeMessageVisibility");
   const absl::Status allowed = Check(*context, "ChangeMessageVisibility", request->queue());
-  if (!allowed.ok()) return FinishNow(context, allowed);
+  if (!allowed.ok()) return unary.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
-  if (!queue.ok()) return FinishNow(context, queue.status());
+  if (!queue.ok()) return unary.FinishNow(queue.status());
   const absl::Status checked = CheckEntries(request->entries_size());
-  if (!checked.ok()) return FinishNow(context, checked);
+  if (!checked.ok()) return unary.FinishNow(checked);
 
   const auto decode =
       [](const v1::ChangeMessageVisibilityEntry& entry) -> absl::StatusOr<VisibilityChange> {
@@ -296,24 +306,24 @@ QueueService::Reactor* QueueService::ChangeMessageVisibility(
     decoded.push_back(change.status());
     if (change.ok()) changes.push_back(*change);
   }
-  Reactor* reactor = context->DefaultReactor();
   if (changes.empty()) {
-    reactor->Finish(ReplyStatuses(decoded, {}, response));
-    return reactor;
+    unary.Finish(ReplyStatuses(decoded, {}, response));
+    return unary.reactor;
   }
   queue->ChangeMessageVisibilityBatchAsync(
-      changes, [reactor, response, decoded = std::move(decoded)](auto results) {
-        reactor->Finish(ReplyStatuses(decoded, results, response));
+      changes, [unary, response, decoded = std::move(decoded)](auto results) {
+        unary.Finish(ReplyStatuses(decoded, results, response));
       });
-  return reactor;
+  return unary.reactor;
 }
 
 QueueService::Reactor* QueueService::PeekMessages(Context* context,
                                                   const v1::PeekMessagesRequest* request,
                                                   v1::PeekMessagesResponse* response) {
+  const Unary unary = Begin(context, "barista.v1.QueueService/PeekMessages");
   const absl::Status allowed = Check(*context, "PeekMessages", request->queue());
-  if (!allowed.ok()) return FinishNow(context, allowed);
-  return Submit(context, [=, this]() -> absl::Status {
+  if (!allowed.ok()) return unary.FinishNow(allowed);
+  return Submit(unary, [=, this]() -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     PeekOptions options;
@@ -338,22 +348,24 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
 
 grpc::ServerBidiReactor<v1::SendStreamRequest, v1::SendStreamResponse>* QueueService::SendStream(
     Context* context) {
+  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/SendStream");
   StreamAccess access(access_, *context, "SendStream");
   if (absl::Status allowed = access.CheckOpen(); !allowed.ok()) {
-    return new RefusedStream<v1::SendStreamRequest, v1::SendStreamResponse>(allowed);
+    return new RefusedStream<v1::SendStreamRequest, v1::SendStreamResponse>(allowed, counted);
   }
-  return server::SendStream::Begin(
-      std::make_shared<server::SendStream>(broker_, drains_, std::move(access)));
+  return server::SendStream::Begin(std::make_shared<server::SendStream>(
+      broker_, std::move(access), server::SendStream::Server{drains_, executor_, counted}));
 }
 
 grpc::ServerBidiReactor<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>*
 QueueService::ConsumeStream(Context* context) {
+  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/ConsumeStream");
   StreamAccess access(access_, *context, "ConsumeStream");
   if (absl::Status allowed = access.CheckOpen(); !allowed.ok()) {
-    return new RefusedStream<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>(allowed);
+    return new RefusedStream<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>(allowed, counted);
   }
-  return server::ConsumeStream::Begin(
-      std::make_shared<server::ConsumeStream>(broker_, drains_, std::move(access)));
+  return server::ConsumeStream::Begin(std::make_shared<server::ConsumeStream>(
+      broker_, std::move(access), server::ConsumeStream::Server{drains_, executor_, counted}));
 }
 
 }  // namespace barista::server

@@ -8,9 +8,11 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "barista/broker.h"
 #include "barista/v1/queue.grpc.pb.h"
 #include "broker/server/access.h"
+#include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
 #include "broker/server/receive_call.h"
 
@@ -24,7 +26,8 @@ class QueueService final : public v1::QueueService::CallbackService {
  public:
   // Everything outlives the service's last call. `url_prefix` goes before the name in a queue's
   // URL.
-  QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains);
+  QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains,
+               const CallMetrics* calls);
 
   // Before the first call.
   void set_url_prefix(std::string prefix) { url_prefix_ = std::move(prefix); }
@@ -58,8 +61,20 @@ class QueueService final : public v1::QueueService::CallbackService {
       Context*) override;
 
  private:
+  // A unary call under way: counted, and answered by Finish, once.
+  struct Unary {
+    void Finish(const grpc::Status& status) const {
+      call.End(status);
+      reactor->Finish(status);
+    }
+    Reactor* FinishNow(const absl::Status& status) const;
+
+    Reactor* reactor;
+    CallMetrics::Call call;
+  };
+  Unary Begin(Context* context, absl::string_view method) const;
   // Runs `work` on the executor and ends the call with its status.
-  Reactor* Submit(Context* context, absl::AnyInvocable<absl::Status()> work);
+  Reactor* Submit(Unary unary, absl::AnyInvocable<absl::Status()> work);
   absl::Status Describe(Queue queue, v1::Queue* out) const;
   // Whether the caller may do `action`, an RPC by its name, on `queue` now.
   absl::Status Check(const Context& context, absl::string_view action, absl::string_view queue);
@@ -72,6 +87,7 @@ class QueueService final : public v1::QueueService::CallbackService {
   Executor* const executor_;
   Access* const access_;
   DrainList* const drains_;
+  const CallMetrics* const calls_;
   std::string url_prefix_;
 };
 

@@ -10,8 +10,18 @@ namespace barista::server {
 
 ReceiveCall::ReceiveCall(grpc::CallbackServerContext* context,
                          const v1::ReceiveMessageRequest* request,
-                         v1::ReceiveMessageResponse* response, DrainList* drains)
-    : context_(context), request_(request), response_(response), drains_(drains) {}
+                         v1::ReceiveMessageResponse* response, DrainList* drains,
+                         CallMetrics::Call counted)
+    : context_(context),
+      request_(request),
+      response_(response),
+      drains_(drains),
+      counted_(counted) {}
+
+void ReceiveCall::End(const grpc::Status& status) {
+  counted_.End(status);
+  Finish(status);  // may delete this
+}
 
 void ReceiveCall::Start(Queue queue) {
   queue_ = std::move(queue);
@@ -20,13 +30,13 @@ void ReceiveCall::Start(Queue queue) {
   if (request_->max_messages() != 0) options.max_messages = request_->max_messages();
   if (request_->has_wait()) {
     const absl::StatusOr<absl::Duration> wait = DecodeDuration("WaitTimeSeconds", request_->wait());
-    if (!wait.ok()) return Finish(ToGrpcStatus(wait.status()));
+    if (!wait.ok()) return End(ToGrpcStatus(wait.status()));
     options.wait = *wait;
   }
   if (request_->has_visibility_timeout()) {
     const absl::StatusOr<absl::Duration> timeout =
         DecodeDuration("VisibilityTimeout", request_->visibility_timeout());
-    if (!timeout.ok()) return Finish(ToGrpcStatus(timeout.status()));
+    if (!timeout.ok()) return End(ToGrpcStatus(timeout.status()));
     options.visibility_timeout = *timeout;
   }
   // The callback may run at once and end the call, but OnDone does not run before the handler has
@@ -39,12 +49,12 @@ void ReceiveCall::Start(Queue queue) {
 void ReceiveCall::OnReceived(absl::StatusOr<std::vector<ReceivedMessage>> received) {
   if (!received.ok()) {
     const bool given_up = received.status().code() == absl::StatusCode::kCancelled;
-    if (given_up && context_->IsCancelled()) return Finish(grpc::Status::CANCELLED);
-    if (given_up && drains_->draining()) return Finish(grpc::Status::OK);
-    return Finish(ToGrpcStatus(received.status()));
+    if (given_up && context_->IsCancelled()) return End(grpc::Status::CANCELLED);
+    if (given_up && drains_->draining()) return End(grpc::Status::OK);
+    return End(ToGrpcStatus(received.status()));
   }
   FillReply(*received);
-  Finish(grpc::Status::OK);  // may delete this
+  End(grpc::Status::OK);  // may delete this
 }
 
 void ReceiveCall::FillReply(const std::vector<ReceivedMessage>& messages) {

@@ -12,6 +12,7 @@
 #include "barista/message.h"
 #include "barista/queue.h"
 #include "barista/v1/queue.pb.h"
+#include "broker/server/call_metrics.h"
 #include "broker/server/drain_list.h"
 
 namespace barista::server {
@@ -31,7 +32,7 @@ class ReceiveCall final : public grpc::ServerUnaryReactor {
   // `context`, `request` and `response` are gRPC's and last until OnDone. Start() once, in the
   // handler; nothing of the call may be touched after the handler has returned it.
   ReceiveCall(grpc::CallbackServerContext* context, const v1::ReceiveMessageRequest* request,
-              v1::ReceiveMessageResponse* response, DrainList* drains);
+              v1::ReceiveMessageResponse* response, DrainList* drains, CallMetrics::Call counted);
 
   void Start(Queue queue);
 
@@ -39,6 +40,8 @@ class ReceiveCall final : public grpc::ServerUnaryReactor {
   void OnDone() override;
 
  private:
+  // Counts the call and answers it.
+  void End(const grpc::Status& status);
   void OnReceived(absl::StatusOr<std::vector<ReceivedMessage>> received);
   // Moves what fits into the reply and puts the rest back.
   void FillReply(const std::vector<ReceivedMessage>& messages);
@@ -47,6 +50,7 @@ class ReceiveCall final : public grpc::ServerUnaryReactor {
   const v1::ReceiveMessageRequest* const request_;
   v1::ReceiveMessageResponse* const response_;
   DrainList* const drains_;
+  const CallMetrics::Call counted_;
   Queue queue_;
   // Written before the handler returns, read by OnCancel, which gRPC calls after that.
   std::shared_ptr<PendingReceive> pending_;

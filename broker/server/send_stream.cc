@@ -9,8 +9,8 @@
 
 namespace barista::server {
 
-SendStream::SendStream(Broker* broker, DrainList* drains, StreamAccess access)
-    : StreamReactor(drains),
+SendStream::SendStream(Broker* broker, StreamAccess access, const Server& server)
+    : StreamReactor(server),
       broker_(broker),
       access_(std::move(access)),
       queue_(absl::UnknownError("no queue yet")) {}
@@ -28,6 +28,7 @@ void SendStream::Address(const std::string& name) {
 
 void SendStream::OnRequest(const v1::SendStreamRequest& request) {
   if (!error_.ok() || gone()) return;
+  ++requests_;
   if (!begun_) {
     begun_ = true;
     want_results_ = request.results();
@@ -40,8 +41,11 @@ void SendStream::OnRequest(const v1::SendStreamRequest& request) {
   }
   Address(request.queue());
   if (!error_.ok() || request.entries().empty()) return;
+  error_ = CheckEntries(request.entries_size());
+  if (!error_.ok()) return;
 
   Batch& batch = batches_.emplace_back();
+  batch.request = requests_;
   batch.first = next_entry_;
   batch.count = static_cast<uint64_t>(request.entries_size());
   batch.bytes = request.ByteSizeLong();
@@ -51,13 +55,12 @@ void SendStream::OnRequest(const v1::SendStreamRequest& request) {
   Send(&batch, request);
 }
 
+void SendStream::OnMalformed() { error_ = MalformedRequest(); }
+
 void SendStream::Send(Batch* batch, const v1::SendStreamRequest& request) {
-  const absl::Status checked = queue_.ok() ? CheckEntries(request.entries_size()) : queue_.status();
-  if (!checked.ok()) {
-    batch->decoded.assign(batch->count, checked);
-    batch->settled = true;
-    return;
-  }
+  batch->refused = queue_.status();
+  batch->settled = true;
+  if (!batch->refused.ok()) return;
   std::vector<OutgoingMessage> messages;
   messages.reserve(batch->count);
   batch->decoded.reserve(batch->count);
@@ -66,12 +69,10 @@ void SendStream::Send(Batch* batch, const v1::SendStreamRequest& request) {
     batch->decoded.push_back(message.status());
     if (message.ok()) messages.push_back(*std::move(message));
   }
-  if (messages.empty()) {
-    batch->settled = true;
-    return;
-  }
+  if (messages.empty()) return;
+  batch->settled = false;
   queue_->SendBatchAsync(messages, [self = shared_from_this(), batch](auto results) {
-    self->Post([batch, results = std::move(results)](SendStream& stream) mutable {
+    self->PostFromEngine([batch, results = std::move(results)](SendStream& stream) mutable {
       // A queue of the name may come again.
       if (absl::IsNotFound(results.front().status())) stream.queue_ = results.front().status();
       batch->results = std::move(results);
@@ -110,14 +111,18 @@ bool SendStream::FillResponse(v1::SendStreamResponse* response) {
 
 void SendStream::Tell(const Batch& batch, v1::SendStreamResponse* response) {
   StreamFailures failures;
+  if (!batch.refused.ok()) {
+    AddFailure(batch.request, batch.first, batch.count, batch.refused, &failures);
+  }
   size_t next = 0;
   for (uint64_t i = 0; i < batch.count; ++i) {
     v1::SendMessageResult* out = want_results_ ? response->add_results() : nullptr;
+    if (!batch.refused.ok()) continue;
     const absl::StatusOr<SendResult>* result =
         batch.decoded[i].ok() ? &batch.results[next++] : nullptr;
     const absl::Status& status = result == nullptr ? batch.decoded[i] : result->status();
     if (!status.ok()) {
-      AddFailure(batch.first + i, 1, status, &failures);
+      AddFailure(batch.request, batch.first + i, 1, status, &failures);
     } else if (out != nullptr) {
       EncodeSendResult(**result, out);
     }

@@ -27,22 +27,25 @@ class SendStream final
   static constexpr uint64_t kMaxUntoldEntries = 10'000;
   static constexpr size_t kMaxUntoldBytes = 8 << 20;
 
-  SendStream(Broker* broker, DrainList* drains, StreamAccess access);
+  SendStream(Broker* broker, StreamAccess access, const Server& server);
 
  private:
   friend StreamReactor;
 
   struct Batch {
-    uint64_t first;  // entry
+    uint64_t request;  // its number
+    uint64_t first;    // entry
     uint64_t count;
     size_t bytes;
     bool settled = false;
+    absl::Status refused;  // as a whole, before it reached the engine; else:
     // Of entries, by their index: refused before they reached the engine.
     std::vector<absl::Status> decoded;
     std::vector<absl::StatusOr<SendResult>> results;  // of the others
   };
 
   void OnRequest(const v1::SendStreamRequest& request);
+  void OnMalformed();
   void OnWritten(bool ok);
   bool WantsRequest() const;
   bool FillResponse(v1::SendStreamResponse* response);
@@ -63,6 +66,7 @@ class SendStream final
   absl::StatusOr<Queue> queue_;
   absl::Status error_;  // ends the stream
 
+  uint64_t requests_ = 0;
   uint64_t next_entry_ = 1;
   uint64_t settled_ = 0;       // told, or in the response that is being written
   std::deque<Batch> batches_;  // not told; references to its elements stay valid

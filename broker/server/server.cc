@@ -16,6 +16,9 @@
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
 #include "broker/server/admin/admin_handler.h"
+#include "broker/server/admin/metrics.h"
+#include "broker/server/admin_service.h"
+#include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
 #include "broker/server/http_server.h"
 #include "broker/server/listen_address.h"
@@ -88,13 +91,25 @@ class ServerImpl final : public Server {
     const auto grpc = CheckAddress("grpc_listen", options_.grpc_listen, true, open);
     if (!grpc.ok()) return grpc.status();
 
+    if (options_.metrics_queues < 0 || options_.metrics_queues > kMaxSurveyedQueues) {
+      return MakeError(absl::StatusCode::kInvalidArgument,
+                       absl::StrCat("metrics_queues is ", options_.metrics_queues, "; limit [0, ",
+                                    kMaxSurveyedQueues, "]"),
+                       {.reason = "InvalidParameterValue",
+                        .field = "metrics_queues",
+                        .value = absl::StrCat(options_.metrics_queues),
+                        .limit = absl::StrCat("[0, ", kMaxSurveyedQueues, "]")});
+    }
+
     absl::StatusOr<std::unique_ptr<Broker>> broker = Broker::Open(options_.broker);
     if (!broker.ok()) return broker.status();
     broker_ = *std::move(broker);
 
-    admin_handler_ =
-        std::make_unique<AdminHandler>(broker_.get(), &executor_, access, clock_.get(), &draining_);
     http_ = std::make_unique<HttpServer>(options_.security.connections, security_->tls());
+    metrics_ = std::make_unique<Metrics>(broker_.get(), &calls_, http_.get(),
+                                         &acceptor_.connections(), options_.metrics_queues);
+    admin_handler_ = std::make_unique<AdminHandler>(broker_.get(), metrics_.get(), &executor_,
+                                                    access, clock_.get(), &draining_);
     const auto http_bound =
         http_->Listen(*http, NoAwsProtocolsYet(access, [this] { return grpc_address_; }));
     if (!http_bound.ok()) return http_bound.status();
@@ -142,6 +157,7 @@ class ServerImpl final : public Server {
       grpc_->Shutdown(std::chrono::system_clock::now() +
                       absl::ToChronoMilliseconds(options_.drain_time));
     }
+    drains_.WaitUntilLeft();
     if (http_ != nullptr) http_->Stop();
     executor_.Stop();
     absl::Status closed = broker_ != nullptr ? broker_->Close() : absl::OkStatus();
@@ -161,10 +177,13 @@ class ServerImpl final : public Server {
   absl::Status StartGrpc(const ListenAddress& address) {
     const absl::StatusOr<ListenAddress> bound = acceptor_.Listen(address);
     if (!bound.ok()) return bound.status();
-    service_ =
-        std::make_unique<QueueService>(broker_.get(), &executor_, &security_->access(), &drains_);
+    service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &security_->access(),
+                                              &drains_, &calls_);
     service_->set_url_prefix(
         absl::StrCat("http://", http_address_, "/", options_.broker.account, "/"));
+
+    admin_service_ =
+        std::make_unique<AdminService>(broker_.get(), &executor_, &security_->access(), &calls_);
 
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -187,6 +206,7 @@ class ServerImpl final : public Server {
         security_->tls() != nullptr ? MakeGrpcCredentials(security_->tls())
                                     : grpc::InsecureServerCredentials());
     builder.RegisterService(service_.get());
+    builder.RegisterService(admin_service_.get());
     grpc_ = builder.BuildAndStart();
     if (grpc_ == nullptr) {
       return absl::UnavailableError(
@@ -194,6 +214,7 @@ class ServerImpl final : public Server {
     }
     grpc_address_ = bound->ToString();
     grpc_->GetHealthCheckService()->SetServingStatus(v1::QueueService::service_full_name(), true);
+    grpc_->GetHealthCheckService()->SetServingStatus(v1::AdminService::service_full_name(), true);
     acceptor_.Start(std::move(connections));
     return absl::OkStatus();
   }
@@ -207,9 +228,13 @@ class ServerImpl final : public Server {
   // late by a request at worst.
   std::atomic<bool> draining_ = false;
   std::unique_ptr<Security> security_;
+  CallMetrics calls_{
+      {v1::QueueService::service_full_name(), v1::AdminService::service_full_name()}};
+  std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<AdminHandler> admin_handler_;
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<QueueService> service_;
+  std::unique_ptr<AdminService> admin_service_;
   GrpcAcceptor acceptor_;
   std::unique_ptr<grpc::Server> grpc_;
   std::string http_address_, admin_address_, grpc_address_;

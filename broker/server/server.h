@@ -29,6 +29,9 @@ struct ServerOptions {
   // Allows listeners on addresses that other machines reach, without authentication.
   bool insecure = false;
 
+  // So many of the deepest queues have metrics of their own in /metrics, [0, kMaxSurveyedQueues].
+  int metrics_queues = 100;
+
   // How long Shutdown lets calls in flight finish before it breaks them, [0s, 1h].
   absl::Duration drain_time = absl::Seconds(10);
 };

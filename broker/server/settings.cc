@@ -10,6 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 #include "barista/queue_attributes.h"
+#include "barista/stats.h"
 #include "broker/server/listen_address.h"
 #include "broker/server/security/request_rate.h"
 #include "broker/server/units.h"
@@ -164,6 +165,12 @@ constexpr Setting kSettings[] = {
              absl::StrCat("\"", value, "\" is not 1 to ", kMaxRegionBytes, " of a-z 0-9 -"));
        }
        return AssignText(value, config.server.broker.region);
+     }},
+    {"metrics-queues", "N",
+     "Queues with metrics of their own, the deepest ones, 0 to 10000; any queue's are at "
+     "/metrics?queue=NAME [100]",
+     [](absl::string_view value, ServeConfig& config) {
+       return Assign(ParseCount(value, 0, kMaxSurveyedQueues), config.server.metrics_queues);
      }},
     {"ready-file", "FILE",
      "Written when every listener accepts: one line of JSON with the addresses",

@@ -22,12 +22,21 @@ class Strand {
 
   // Runs `event` before it returns, unless another thread (or this one, further down its stack) is
   // running events of the strand: that one runs it then.
-  void Post(Event event);
+  void Post(Event event) { Post(std::move(event), nullptr); }
+  // The same for a thread that has other things to do (a committer's, a timer's): if events have
+  // come meanwhile, `hand_over` gets the running of them, to call on another thread. It answers
+  // false if it cannot.
+  using HandOver = absl::AnyInvocable<bool(Event run)>;
+  void PostBriefly(Event event, HandOver hand_over) { Post(std::move(event), &hand_over); }
 
   // Within an event: whether others have been posted since.
   bool HasWaiting() const;
 
  private:
+  void Post(Event event, HandOver* hand_over);
+  // By the thread that runs, until nothing waits.
+  void Run(HandOver* hand_over);
+
   Event turn_;  // of the thread that runs, as batch_
   std::vector<Event> batch_;
   mutable std::mutex mutex_;

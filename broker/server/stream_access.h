@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "broker/server/access.h"
+#include "broker/server/call_metrics.h"
 #include "broker/server/grpc_status.h"
 
 namespace barista::server {
@@ -48,7 +49,11 @@ class StreamAccess {
 template <typename Request, typename Response>
 class RefusedStream final : public grpc::ServerBidiReactor<Request, Response> {
  public:
-  explicit RefusedStream(const absl::Status& status) { this->Finish(ToGrpcStatus(status)); }
+  RefusedStream(const absl::Status& status, const CallMetrics::Call& counted) {
+    const grpc::Status refused = ToGrpcStatus(status);
+    counted.End(refused);
+    this->Finish(refused);
+  }
   void OnDone() override { delete this; }
 };
 

@@ -14,9 +14,10 @@ inline constexpr int kMaxFailuresPerResponse = 1000;
 
 using StreamFailures = std::deque<v1::StreamFailure>;
 
-// Appends a failure of the entries or deliveries `first` to `first` + `count` - 1. If the last one
-// ends where this begins and has the same error, it becomes longer. `status` is not OK.
-void AddFailure(uint64_t first, uint64_t count, const absl::Status& status,
+// Appends a failure of the entries or deliveries `first` to `first` + `count` - 1, named by
+// `request`. If the last one is of the same request and error and ends where this begins, it
+// becomes longer. `status` is not OK.
+void AddFailure(uint64_t request, uint64_t first, uint64_t count, const absl::Status& status,
                 StreamFailures* failures);
 
 }  // namespace barista::server

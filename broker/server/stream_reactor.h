@@ -1,6 +1,8 @@
 #ifndef BROKER_SERVER_STREAM_REACTOR_H_
 #define BROKER_SERVER_STREAM_REACTOR_H_
 
+#include <google/protobuf/message.h>
+#include <google/protobuf/unknown_field_set.h>
 #include <grpcpp/support/server_callback.h>
 #include <grpcpp/support/status.h>
 
@@ -8,7 +10,9 @@
 #include <optional>
 #include <utility>
 
+#include "broker/server/call_metrics.h"
 #include "broker/server/drain_list.h"
+#include "broker/server/executor.h"
 #include "broker/server/strand.h"
 
 namespace barista::server {
@@ -20,6 +24,7 @@ namespace barista::server {
 // `Stream` derives from StreamReactor<Stream, Request, Response> and has, for the strand only:
 //
 //   void OnRequest(const Request&)    a request has come
+//   void OnMalformed()                bytes that are no Request have come; no request follows
 //   void OnWritten(bool ok)           the response has left, or never will (then also: gone())
 //   bool WantsRequest() const         back-pressure: whether another one may come
 //   bool FillResponse(Response*)      what there is to tell into an empty response; false: nothing
@@ -27,17 +32,27 @@ namespace barista::server {
 //   std::optional<grpc::Status> End() after that: set if the stream is to end with it
 //
 // It owns itself: Begin() in the handler, gone some time after OnDone, when nobody posts to it any
-// more. After the end events still run, but nothing is read, written or asked.
+// more. After the end events still run, but nothing is read, written or asked; the drain list waits
+// for them.
 template <typename Stream, typename Request, typename Response>
 class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
                       public std::enable_shared_from_this<Stream> {
  public:
+  // What a stream needs of its server, which outlives it.
+  struct Server {
+    DrainList* drains;
+    Executor* executor;
+    CallMetrics::Call counted;
+  };
+
+  ~StreamReactor() override { server_.drains->Leave(); }
+
   // In the handler, once.
   static grpc::ServerBidiReactor<Request, Response>* Begin(std::shared_ptr<Stream> stream) {
     StreamReactor& reactor = *stream;
     reactor.self_ = stream;
     // (Before the handler has returned nothing can end the stream.)
-    reactor.drains_->Add(stream.get(), [weak = std::weak_ptr<Stream>(stream)] {
+    reactor.server_.drains->Add(stream.get(), [weak = std::weak_ptr<Stream>(stream)] {
       if (const std::shared_ptr<Stream> self = weak.lock()) {
         self->Post([](Stream& s) { s.draining_ = true; });
       }
@@ -47,14 +62,25 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
   }
 
  protected:
-  explicit StreamReactor(DrainList* drains) : drains_(drains), strand_([this] { Turn(); }) {}
+  explicit StreamReactor(const Server& server) : server_(server), strand_([this] { Turn(); }) {
+    server_.drains->Enter();
+  }
 
-  // Runs `event(stream)` on the strand. From any thread, also within an event.
+  // Runs `event(stream)` on the strand. From any thread of gRPC, also within an event.
   template <typename Event>
   void Post(Event event) {
-    std::shared_ptr<Stream> self = this->shared_from_this();
-    Strand& strand = strand_;
-    strand.Post([self, event = std::move(event)]() mutable { event(*self); });
+    const std::shared_ptr<Stream> self = this->shared_from_this();
+    strand_.Post([self, event = std::move(event)]() mutable { event(*self); });
+  }
+  // The same from the engine's threads, which have other streams to serve.
+  template <typename Event>
+  void PostFromEngine(Event event) {
+    const std::shared_ptr<Stream> self = this->shared_from_this();
+    strand_.PostBriefly(
+        [self, event = std::move(event)]() mutable { event(*self); },
+        [self, executor = server_.executor](Strand::Event run) {
+          return executor->TrySubmit([self, run = std::move(run)]() mutable { run(); });
+        });
   }
 
   // The rest is the strand's.
@@ -68,6 +94,8 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
 
  private:
   friend Stream;
+  // An unknown field that a request has while it waits to be read: parsing clears it.
+  static constexpr int kUnread = 1;
 
   void OnReadDone(bool ok) override {
     Post([ok](Stream& stream) {
@@ -76,12 +104,17 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
         stream.OnRequest(stream.request_);
       } else {
         stream.closed_ = true;
+        // gRPC tells a request that it cannot parse as the end of requests.
+        const Request& request = stream.request_;
+        if (request.GetReflection()->GetUnknownFields(request).empty()) stream.OnMalformed();
       }
+      stream.request_ = Request();
     });
   }
   void OnWriteDone(bool ok) override {
     Post([ok](Stream& stream) {
       stream.writing_ = false;
+      stream.response_ = Response();
       if (!ok) stream.gone_ = true;
       stream.OnWritten(ok);
     });
@@ -90,7 +123,7 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
     Post([](Stream& stream) { stream.gone_ = true; });
   }
   void OnDone() override {
-    drains_->Remove(static_cast<Stream*>(this));
+    server_.drains->Remove(static_cast<Stream*>(this));
     // Not on the strand: events may be running, and they hold a share of their own.
     const std::shared_ptr<Stream> last = std::move(self_);
   }
@@ -100,28 +133,27 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
     stream.OnTurn();
     // (What was started may have been answered at once: first hear what, then tell all in one.)
     if (ended_ || strand_.HasWaiting()) return;
-    if (!writing_ && !gone_) {
-      response_.Clear();
-      if (stream.FillResponse(&response_)) {
-        writing_ = true;
-        this->StartWrite(&response_);
-      }
+    if (!writing_ && !gone_ && stream.FillResponse(&response_)) {
+      writing_ = true;
+      this->StartWrite(&response_);
     }
     if (!reading_ && !closed_ && !gone_ && stream.WantsRequest()) {
       reading_ = true;
+      request_.GetReflection()->MutableUnknownFields(&request_)->AddVarint(kUnread, 1);
       this->StartRead(&request_);
     }
     if (std::optional<grpc::Status> end = stream.End()) {
       ended_ = true;
+      server_.counted.End(*end);
       this->Finish(*std::move(end));  // OnDone may run before it returns
     }
   }
 
-  DrainList* const drains_;
+  const Server server_;
   Strand strand_;
   std::shared_ptr<Stream> self_;  // until OnDone
 
-  // Reused: what they hold keeps its memory.
+  // Made new for each frame: protobuf's objects keep the memory of the largest they have held.
   Request request_;
   Response response_;
   bool reading_ = false;

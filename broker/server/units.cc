@@ -82,6 +82,15 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text, absl::Durat
   return duration;
 }
 
+absl::StatusOr<int> ParseCount(absl::string_view text, int min, int max) {
+  int number = 0;
+  if (!absl::SimpleAtoi(text, &number) || number < min || number > max) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\" is not a whole number in [", min, ", ", max, "]"));
+  }
+  return number;
+}
+
 absl::StatusOr<bool> ParseSwitch(absl::string_view text) {
   const std::string word = absl::AsciiStrToLower(text);
   if (word == "true" || word == "yes" || word == "on" || word == "1") return true;

@@ -129,6 +129,7 @@ int Main(int argc, char** argv) {
   AddSendCommand(app, chosen);
   AddReceiveCommand(app, chosen);
   AddMessageCommands(app, chosen);
+  AddBackupCommands(app, chosen);
   AddCommand(app, "version", "Print the version", "")->callback([&chosen] {
     chosen = PrintVersion;
   });
@@ -153,7 +154,13 @@ int Main(int argc, char** argv) {
     Output(format).Error(WrongUsage(client.status().message()));
     return kWrongUsage;
   }
-  Session session(format, *std::move(client));
+  auto admin =
+      client::AdminClient::Open(globals.channel, timeout.value_or(absl::InfiniteDuration()));
+  if (!admin.ok()) {
+    Output(format).Error(WrongUsage(admin.status().message()));
+    return kWrongUsage;
+  }
+  Session session(format, *std::move(client), *std::move(admin));
   return chosen(session);
 }
 

@@ -38,6 +38,7 @@ std::string HintFor(const std::string& reason) {
   if (reason == "StorageFull")
     return "free space on the broker's disk; receiving and deleting go on";
   if (reason == "MemoryFull" || reason == "IntakeFull") return "try again when consumers caught up";
+  if (reason == "DataDirectoryInUse") return "end the broker that has it open, with SIGTERM";
   if (reason == "StoreUnavailable") return "look at the broker's log; it must be restarted";
   if (reason == "MissingAuthenticationToken" || reason == "InvalidClientTokenId") {
     return "give a token with --token-file FILE or in BARISTA_TOKEN";
@@ -145,15 +146,41 @@ Progress::~Progress() {
   if (drawn_ != absl::InfinitePast()) std::fputs("\r\x1b[K", stderr);
 }
 
-void Progress::Update(int64_t count) {
-  if (!terminal_) return;
+bool Progress::IsDue() {
+  if (!terminal_) return false;
   const absl::Time now = absl::Now();
-  if (now - drawn_ < absl::Milliseconds(100)) return;
+  if (now - drawn_ < absl::Milliseconds(100)) return false;
   drawn_ = now;
-  const std::string text =
-      absl::StrCat("\r\x1b[K", verb_, " ", CountAndRate(count, now - started_));
-  std::fwrite(text.data(), 1, text.size(), stderr);
+  return true;
+}
+
+void Progress::Draw(absl::string_view text) const {
+  const std::string line = absl::StrCat("\r\x1b[K", verb_, " ", text);
+  std::fwrite(line.data(), 1, line.size(), stderr);
   std::fflush(stderr);
+}
+
+void Progress::Update(int64_t count) {
+  if (IsDue()) Draw(CountAndRate(count, elapsed()));
+}
+
+void Progress::UpdateBytes(int64_t done, int64_t total) {
+  if (!IsDue()) return;
+  Draw(absl::StrFormat(
+      "%s of %s (%.0f %%)", BytesText(done), BytesText(total),
+      total > 0 ? 100.0 * static_cast<double>(done) / static_cast<double>(total) : 100.0));
+}
+
+std::string BytesText(int64_t bytes) {
+  if (bytes < 1024) return absl::StrCat(bytes, " B");
+  double value = static_cast<double>(bytes);
+  const char* unit = "";
+  for (const char* next : {"KiB", "MiB", "GiB", "TiB"}) {
+    if (value < 1024) break;
+    value /= 1024;
+    unit = next;
+  }
+  return absl::StrFormat("%.1f %s", value, unit);
 }
 
 std::string CountAndRate(int64_t count, absl::Duration elapsed) {

@@ -76,14 +76,23 @@ class Progress {
 
   // Sets the count; draws at most ten times a second.
   void Update(int64_t count);
+  // The same of bytes, of which there are `total`.
+  void UpdateBytes(int64_t done, int64_t total);
   absl::Duration elapsed() const { return absl::Now() - started_; }
 
  private:
+  // Whether to draw now.
+  bool IsDue();
+  void Draw(absl::string_view text) const;
+
   const std::string verb_;
   const bool terminal_;
   const absl::Time started_ = absl::Now();
   absl::Time drawn_ = absl::InfinitePast();
 };
+
+// "12.3 MiB"
+std::string BytesText(int64_t bytes);
 
 // "1234567 in 2.1s (587889/s)"
 std::string CountAndRate(int64_t count, absl::Duration elapsed);

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "barista/message.h"
+#include "barista/trace_context.h"
 #include "client/cli/line_sender.h"
 #include "client/cli/message_format.h"
 #include "client/cli/parse.h"
@@ -26,7 +27,18 @@ struct SendFlags {
   std::optional<absl::Duration> delay;
   std::vector<std::string> attributes;
   std::optional<std::string> group_id, dedup_id;
+  std::optional<std::string> traceparent, tracestate;
 };
+
+// Puts one header of a trace context into the message, as OpenTelemetry does it.
+absl::Status AddTraceHeader(const char* name, const std::string& value,
+                            v1::SendMessageEntry& entry) {
+  v1::MessageAttributeValue attribute;
+  attribute.set_data_type("String");
+  attribute.set_string_value(value);
+  if (entry.mutable_attributes()->insert({name, attribute}).second) return absl::OkStatus();
+  return WrongUsage(absl::StrCat("--", name, " and the attribute ", name, " are both given"));
+}
 
 // The message without its body.
 absl::StatusOr<v1::SendMessageEntry> ToEntry(const SendFlags& flags) {
@@ -46,6 +58,17 @@ absl::StatusOr<v1::SendMessageEntry> ToEntry(const SendFlags& flags) {
     if (!entry.mutable_attributes()->insert({attribute->first, value}).second) {
       return WrongUsage(absl::StrCat("the attribute ", attribute->first, " is given twice"));
     }
+  }
+  if (flags.tracestate.has_value() && !flags.traceparent.has_value()) {
+    return WrongUsage("--tracestate goes with --traceparent");
+  }
+  if (flags.traceparent.has_value()) {
+    absl::Status added = AddTraceHeader(kTraceparent, *flags.traceparent, entry);
+    if (!added.ok()) return added;
+  }
+  if (flags.tracestate.has_value()) {
+    absl::Status added = AddTraceHeader(kTracestate, *flags.tracestate, entry);
+    if (!added.ok()) return added;
   }
   if (flags.delay.has_value()) {
     absl::Duration rest = *flags.delay;
@@ -166,6 +189,26 @@ void AddSendCommand(CLI::App& app, Command& chosen) {
       ->type_name("ID");
   send->add_option("--dedup-id", flags->dedup_id, "The deduplication id (FIFO queues)")
       ->type_name("ID");
+  send->add_option("--traceparent", flags->traceparent,
+                   "The trace that the message belongs to, in the form of W3C Trace Context: "
+                   "00-TRACEID-SPANID-FLAGS; sent as the attribute traceparent")
+      ->check([](const std::string& text) {
+        return IsTraceparent(text)
+                   ? ""
+                   : absl::StrCat("\"", text,
+                                  "\" is not 00-TRACEID-SPANID-FLAGS with 32, 16 and 2 ",
+                                  "lower-case hexadecimal digits, ids not zero");
+      })
+      ->type_name("CONTEXT");
+  send->add_option("--tracestate", flags->tracestate,
+                   "What the tracing systems add to it, 1 to 512 bytes; sent as the attribute "
+                   "tracestate")
+      ->check([](const std::string& text) {
+        return IsTracestate(text) ? ""
+                                  : absl::StrCat("it must be 1 to ", kMaxTracestateBytes,
+                                                 " bytes of printable ASCII");
+      })
+      ->type_name("STATE");
   send->callback(
       [&chosen, flags] { chosen = [flags](Session& session) { return Send(session, *flags); }; });
 }

@@ -9,6 +9,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "client/admin_client.h"
 #include "client/channel.h"
 #include "client/cli/output.h"
 #include "client/queue_client.h"
@@ -26,11 +27,14 @@ struct GlobalOptions {
 // What a command works with: the broker that was named and the two outputs.
 class Session {
  public:
-  Session(Format format, std::unique_ptr<client::QueueClient> client)
-      : output_(format), client_(std::move(client)) {}
+  Session(Format format, std::unique_ptr<client::QueueClient> client,
+          std::unique_ptr<client::AdminClient> admin)
+      : output_(format), client_(std::move(client)), admin_(std::move(admin)) {}
 
   Output& output() { return output_; }
   client::QueueClient& client() { return *client_; }
+  // Waits for ever unless --timeout was given.
+  client::AdminClient& admin() { return *admin_; }
 
   // Ends a command: shows `status` if it is an error, writes what is buffered, and gives the exit
   // code.
@@ -39,6 +43,7 @@ class Session {
  private:
   Output output_;
   const std::unique_ptr<client::QueueClient> client_;
+  const std::unique_ptr<client::AdminClient> admin_;
 };
 
 // A command that the command line named, with its arguments bound.
@@ -51,6 +56,7 @@ void AddQueueCommands(CLI::App& app,
 void AddSendCommand(CLI::App& app, Command& chosen);      // send
 void AddReceiveCommand(CLI::App& app, Command& chosen);   // receive
 void AddMessageCommands(CLI::App& app, Command& chosen);  // peek, delete, change-visibility
+void AddBackupCommands(CLI::App& app, Command& chosen);   // backup, restore, verify
 
 // Options whose values are checked as they are parsed; a bad one is wrong usage and names the
 // option.

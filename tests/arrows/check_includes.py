@@ -16,7 +16,7 @@ ROOMS = {
     "base": ("broker/base", ["api"]),
     "core": ("broker/core", ["base"]),
     "storage": ("storage", ["core"]),
-    "commit": ("broker/commit", ["storage"]),
+    "commit": ("broker/commit", ["storage", "metrics"]),
     "queue": ("broker/queue", ["commit"]),
     "topic": ("broker/topic", ["queue"]),
     "delivery": ("broker/delivery", ["base"]),

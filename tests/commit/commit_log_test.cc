@@ -80,6 +80,40 @@ TEST_F(CommitLogTest, WhatHasGatheredBecomesOneBatchAndOneSync) {
   EXPECT_EQ(log.operations(), 100u);
 }
 
+TEST_F(CommitLogTest, LatencyIsThatOfWriteAndSync) {
+  CommitLog log(Options());
+  store_.on_write = [&](const storage::Batch&) { clock_.Advance(absl::Milliseconds(3)); };
+  store_.on_sync = [&] { clock_.Advance(absl::Milliseconds(20)); };
+  TestOp synced(1, Durability::kFsync, nullptr, /*bytes=*/300);
+  log.Submit(&synced);
+  log.RunOnce();
+  TestOp written(2, Durability::kOs, nullptr, /*bytes=*/65);
+  log.Submit(&written);
+  log.RunOnce();
+  BrokerStats stats;
+  log.AddTo(&stats);
+  EXPECT_EQ(stats.commits, 2u);
+  EXPECT_EQ(stats.commit_latency.count(), 2u);
+  EXPECT_NEAR(stats.commit_latency.sum, 0.023 + 0.003, 1e-9);
+  EXPECT_EQ(stats.sync_latency.count(), 1u);
+  EXPECT_NEAR(stats.sync_latency.sum, 0.020, 1e-9);
+  EXPECT_EQ(stats.commit_batch_operations.counts.front(), 2u);
+  EXPECT_EQ(stats.commit_batch_bytes.sum, 365);
+}
+
+TEST_F(CommitLogTest, WhatWasNotWrittenHasNoLatency) {
+  CommitLog log(Options());
+  store_.fail_write = true;
+  TestOp op(1, Durability::kFsync, nullptr);
+  log.Submit(&op);
+  log.RunOnce();
+  BrokerStats stats;
+  log.AddTo(&stats);
+  EXPECT_TRUE(stats.refusing_writes);
+  EXPECT_EQ(stats.commit_latency.count(), 0u);
+  EXPECT_EQ(stats.commit_batch_operations.count(), 0u);
+}
+
 TEST_F(CommitLogTest, OrderIsThatOfTheSubmissionsAndOsDoesNotWaitForTheSync) {
   CommitLog log(Options());
   TestOp a(1, Durability::kFsync, &log_), b(2, Durability::kOs, &log_),

@@ -91,7 +91,11 @@ class ScriptedStore : public storage::Store {
   void RestoreBallast() override { ++ballast_restored; }
   void Reclaim() override { inner_->Reclaim(); }
   void StopReclaim() override { inner_->StopReclaim(); }
-  storage::StoreStats Stats() const override { return {}; }
+  absl::StatusOr<BackupResult> Backup(const std::string& dir,
+                                      const ProgressCallback& progress) override {
+    return on_backup ? on_backup(dir, progress) : inner_->Backup(dir, progress);
+  }
+  StorageStats Stats() const override { return {}; }
 
   // `meanwhile` (or null) is called once, by the next Scan, between its reading and its return.
   // (Where a Scan may be that of a turn, it must not wait for another turn.) True: it takes the
@@ -104,6 +108,8 @@ class ScriptedStore : public storage::Store {
 
   std::function<void(const storage::Batch&)> on_write;
   std::function<void()> on_sync;
+  std::function<absl::StatusOr<BackupResult>(const std::string&, const ProgressCallback&)>
+      on_backup;
   mutable std::atomic<int> scans{0};
   std::atomic<bool> fail_write{false};
   std::atomic<bool> fail_sync{false};

@@ -55,6 +55,29 @@ TEST_P(SettleTest, OlderHandleDeletesAMessageThatIsInFlightAgain) {
   EXPECT_TRUE(Gone(queue));
 }
 
+TEST_P(SettleTest, ChangeOfTheLastReceiveOnlyLeavesALaterReceiverAlone) {
+  Queue queue = Create("lapsed");
+  const ReceivedMessage first = SendAndReceive(queue, absl::Seconds(1));
+  const auto change = [&](const ReceiptHandle& handle, absl::Duration timeout) {
+    const VisibilityChange change = {handle, timeout, /*last_receive_only=*/true};
+    return queue.ChangeMessageVisibilityBatch(absl::MakeConstSpan(&change, 1))[0];
+  };
+  // Nobody has received it since: it may be hidden again.
+  Advance(absl::Seconds(2));
+  ASSERT_TRUE(Eventually([&] { return queue.Describe()->visible == 1; }));
+  EXPECT_OK(change(first.receipt_handle, absl::Seconds(1)));
+  EXPECT_TRUE(ReceiveAll(queue).empty());
+  Advance(absl::Seconds(2));
+  const ReceivedMessage second = ReceiveExactly(queue, 1, absl::Seconds(60))[0];
+  for (absl::Duration timeout : {absl::ZeroDuration(), absl::Hours(1)}) {
+    EXPECT_TRUE(
+        FailsWith(change(first.receipt_handle, timeout), "InvalidParameterValue", "ReceiptHandle"));
+  }
+  EXPECT_TRUE(ReceiveAll(queue).empty());
+  EXPECT_OK(change(second.receipt_handle, absl::ZeroDuration()));
+  EXPECT_EQ(ReceiveExactly(queue, 1).size(), 1u);
+}
+
 TEST_P(SettleTest, HandleOfAnotherQueueAForgedOneAndAnEmptyOneAreRefusedAndChangeNothing) {
   Queue queue = Create("mine");
   Queue other = Create("other");

@@ -128,6 +128,7 @@ class PowerCutFileSystem::Disk {
         if (parent != ParentOf(event.new_path))
           std::abort();  // between directories: not needed, not modelled
         const Entry entry = Current(parent)[NameOf(event.path)];
+        if (entry.file == kDirectory) CopyBelow(event.path, event.new_path);
         Change(parent, {NameOf(event.path), NameOf(event.new_path), entry});
         return;
       }
@@ -172,6 +173,15 @@ class PowerCutFileSystem::Disk {
     size_t synced = 0;
   };
 
+  // A directory's new name leads to what the old one does, which nobody changes any more.
+  void CopyBelow(const std::string& from, const std::string& to) {
+    std::map<std::string, Directory> copies;
+    for (const auto& [path, directory] : directories_) {
+      if (path == from || absl::StartsWith(path, from + "/"))
+        copies.emplace(to + path.substr(from.size()), directory);
+    }
+    for (auto& [path, directory] : copies) directories_[path] = std::move(directory);
+  }
   void Change(const std::string& directory, NameChange change) {
     directories_[directory].pending.push_back(std::move(change));
   }
@@ -389,10 +399,19 @@ IOStatus PowerCutFileSystem::RenameFile(const std::string& from, const std::stri
   std::string old_path, new_path;
   if (!status.ok() || !Relative(from, &old_path) || !Relative(to, &new_path)) return status;
   MutexLock lock(&mutex_);
-  const auto it = files_.find(old_path);
-  if (it == files_.end()) return status;  // not recorded: RocksDB's text log
-  files_[new_path] = it->second;
-  files_.erase(it);
+  const bool is_directory = std::filesystem::is_directory(to);
+  if (is_directory) {
+    const std::string below = old_path + "/";
+    for (auto it = files_.lower_bound(below);
+         it != files_.end() && absl::StartsWith(it->first, below); it = files_.erase(it)) {
+      files_[absl::StrCat(new_path, "/", it->first.substr(below.size()))] = it->second;
+    }
+  } else {
+    const auto it = files_.find(old_path);
+    if (it == files_.end()) return status;  // not recorded: RocksDB's text log
+    files_[new_path] = it->second;
+    files_.erase(it);
+  }
   events_.push_back({Kind::kRename, 0, old_path, new_path, 0, ""});
   return status;
 }

@@ -60,6 +60,8 @@ def test_exit_1_when_the_broker_refuses(broker):
         ["peek", "q", "--max", "1001"],
         ["send", "q", "body", "--lines"],
         ["send", "q", "body", "--attribute", "no-equals-sign"],
+        ["send", "q", "body", "--traceparent", "00-0-0-01"],
+        ["send", "q", "body", "--tracestate", "vendor=42"],
         ["queue", "set", "q"],
         ["queue", "create", "q", "--delay", "1s", "--attribute", "DelaySeconds=1"],
         ["queue", "create", "q", "--visibility-timeout", "1500ms"],

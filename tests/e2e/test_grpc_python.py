@@ -50,6 +50,14 @@ def test_example_of_the_readme(broker, python):
     assert broker.ok("peek", "orders") == []
 
 
+def test_streams_of_the_readme(broker, python):
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    (example,) = [block for block in blocks if "SendStream" in block]
+    broker.ok("queue", "create", "orders")
+    assert "1000 stored" in python(PROLOGUE + "import queue\n" + example)
+    assert broker.ok("peek", "orders") == []
+
+
 def test_error_of_a_call_is_its_status(python):
     code, details = python(
         PROLOGUE

@@ -7,15 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "broker/server/admin/message_json.h"
-#include "broker/server/admin/metrics.h"
 #include "tests/server/server_fixture.h"
 
 namespace barista::server {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
-using ::testing::StartsWith;
 
 // The text of a JSON string.
 std::string Text(const boost::json::value& value) { return std::string(value.as_string()); }
@@ -68,33 +65,6 @@ TEST_F(AdminTest, UnknownPathIsNotFoundAndWrongMethodNamesTheRightOne) {
   }
   EXPECT_EQ(Get("/admin/clock/advance").status, 405);
   EXPECT_EQ(Get("/healthz%zz").status, 400);
-}
-
-TEST_F(AdminTest, MetricsCountMessagesAndShowDepths) {
-  CreateQueue("orders");
-  ASSERT_TRUE(Send("orders", {Entry("a"), Entry("b"), Entry("c")}).ok());
-  ASSERT_EQ(Receive("orders", 1).size(), 1u);
-  const HttpResult result = Get("/metrics");
-  EXPECT_EQ(result.status, 200);
-  EXPECT_THAT(result.headers.at("content-type"), StartsWith("text/plain; version=0.0.4"));
-  EXPECT_THAT(result.body, HasSubstr("# TYPE barista_messages_sent_total counter"));
-  EXPECT_THAT(result.body, HasSubstr("\nbarista_messages_sent_total 3"));
-  EXPECT_THAT(result.body, HasSubstr("\nbarista_messages_received_total 1"));
-  EXPECT_THAT(result.body, HasSubstr("\nbarista_queues 1"));
-  EXPECT_THAT(result.body, HasSubstr("\nbarista_refusing_writes 0"));
-  EXPECT_THAT(result.body, HasSubstr("barista_queue_messages_visible{queue=\"orders\"} 2"));
-  EXPECT_THAT(result.body, HasSubstr("barista_queue_messages_in_flight{queue=\"orders\"} 1"));
-  EXPECT_THAT(result.body, HasSubstr("barista_metrics_queues_omitted 0"));
-}
-
-TEST_F(AdminTest, MetricsOfQueuesAreBounded) {
-  for (size_t i = 0; i <= kMaxMetricsQueues; ++i) {
-    ASSERT_TRUE(server_->broker().CreateQueue(absl::StrCat("q", i)).ok());
-  }
-  const HttpResult result = Get("/metrics");
-  EXPECT_THAT(result.body, HasSubstr("barista_metrics_queues_omitted 1"));
-  EXPECT_THAT(result.body, HasSubstr("{queue=\"q1000\"}"));
-  EXPECT_THAT(result.body, Not(HasSubstr("{queue=\"q999\"}")));  // the last one by name
 }
 
 TEST_F(AdminTest, PeekShowsMessagesInOrder) {

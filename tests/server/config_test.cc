@@ -78,6 +78,7 @@ TEST_F(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config.server.broker.account, "000000000000");
   EXPECT_EQ(config.server.broker.region, "us-east-1");
   EXPECT_EQ(config.server.drain_time, absl::Seconds(10));
+  EXPECT_EQ(config.server.metrics_queues, 100);
   EXPECT_FALSE(config.server.broker.accept_truncated_log);
   EXPECT_FALSE(config.server.manual_clock);
   EXPECT_FALSE(config.server.insecure);
@@ -125,6 +126,7 @@ TEST_F(ConfigTest, EverySettingCanComeFromEverySource) {
       {"max-streams", "13"},
       {"max-client-connections", "12"},
       {"max-requests-per-second", "14"},
+      {"metrics-queues", "7"},
   };
   std::vector<std::string> flags;
   std::string yaml;

@@ -2,12 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <memory>
 #include <random>
@@ -343,8 +345,21 @@ TEST_F(ConsumeStreamTest, WrongRequestsEndTheStreamWithTheirReasonAndChangeNothi
   ends_with({start, DeleteRequest(1, 3)}, invalid, "InvalidParameterValue", "first");
   ends_with({start, DeleteRequest(1, ~uint64_t{0})}, invalid, "InvalidParameterValue", "count");
   Request twice = DeleteRequest(1, 2);
-  twice.add_releases()->mutable_deliveries()->set_first(7);
+  twice.add_releases()->mutable_deliveries()->set_first(1);
   ends_with({start, twice}, invalid, "InvalidParameterValue", "first");
+  Request late;
+  late.add_releases()->mutable_deliveries()->set_first(1);
+  late.mutable_releases(0)->mutable_delay()->set_seconds(43201);
+  ends_with({start, late}, invalid, "InvalidParameterValue", "VisibilityTimeout");
+  // The most that may be named, over all ranges.
+  Request again_and_again;
+  for (size_t i = 0; i <= ConsumeStream::kMaxNamed / 2; ++i) {
+    v1::DeliveryExtension* extension = again_and_again.add_extensions();
+    extension->mutable_deliveries()->set_first(1);
+    extension->mutable_deliveries()->set_count(2);
+    extension->mutable_visibility_timeout()->set_seconds(60);
+  }
+  ends_with({start, again_and_again}, invalid, "InvalidParameterValue", "count");
   Request nameless;
   nameless.add_extensions()->mutable_deliveries()->set_first(1);
   ends_with({start, nameless}, invalid, "MissingParameter", "VisibilityTimeout");
@@ -357,16 +372,64 @@ TEST_F(ConsumeStreamTest, WrongRequestsEndTheStreamWithTheirReasonAndChangeNothi
   ends_with({short_heartbeat}, invalid, "InvalidParameterValue", "VisibilityTimeout");
 }
 
-TEST_F(ConsumeStreamTest, OneDeliveryNamedTwiceInARequestIsSettledOnce) {
-  SendMany(1);
-  Consumer consumer(stub_.get(), "orders", 1);
-  ASSERT_TRUE(consumer.ReadMessages(1));
-  Request request = DeleteRequest(1);
-  request.add_deletes()->set_first(1);
+// All the credit there may be is used: what a request deletes makes room for its own credit.
+TEST_F(ConsumeStreamTest, DeletesMakeRoomForCredit) {
+  constexpr int kMax = ConsumeStream::kMaxCredit;
+  SendMany(kMax + 1);
+  Consumer consumer(stub_.get(), "orders", kMax);
+  ASSERT_TRUE(consumer.ReadMessages(kMax));
+  ASSERT_TRUE(consumer.Write(DeleteRequest(1, 1, /*credit=*/1)));
+  ASSERT_TRUE(consumer.ReadMessages(kMax + 1));
+}
+
+// A lease that lapsed is another's to have.
+TEST_F(ConsumeStreamTest, WhatAnotherHasReceivedSinceIsNeitherReleasedNorExtended) {
+  SendMany(3);
+  Consumer consumer(stub_.get(), "orders", 3);
+  ASSERT_TRUE(consumer.ReadMessages(3));
+  server_->manual_clock()->Advance(absl::Seconds(30));
+  ASSERT_TRUE(Eventually([&] { return Visible() == 3; }));
+  ASSERT_THAT(Receive("orders", 10), SizeIs(3));
+  Request request;
   request.add_releases()->mutable_deliveries()->set_first(1);
+  v1::DeliveryExtension* extension = request.add_extensions();
+  extension->mutable_deliveries()->set_first(2);
+  extension->mutable_visibility_timeout()->set_seconds(3600);
   ASSERT_TRUE(consumer.Write(request));
   ASSERT_TRUE(consumer.ReadSettled(2));
-  EXPECT_EQ(Visible() + InFlight(), 0);
+  ASSERT_THAT(consumer.failures(), SizeIs(1)) << "neighbours with one error";
+  EXPECT_EQ(consumer.failures()[0].request(), 2u);
+  EXPECT_EQ(consumer.failures()[0].first(), 1u);
+  EXPECT_EQ(consumer.failures()[0].count(), 2u);
+  EXPECT_TRUE(consumer.Finish().ok());
+  EXPECT_EQ(InFlight(), 3);
+  server_->manual_clock()->Advance(absl::Seconds(30));
+  EXPECT_TRUE(Eventually([&] { return Visible() == 3; }));
+}
+
+// gRPC's own word for it is the end of the requests.
+TEST_F(ConsumeStreamTest, BytesThatAreNoRequestEndTheStreamWithAnError) {
+  SendMany(1);
+  grpc::TemplatedGenericStub<v1::SendStreamRequest, Response> wrong(channel_);
+  class Reactor : public grpc::ClientBidiReactor<v1::SendStreamRequest, Response> {
+   public:
+    explicit Reactor(grpc::TemplatedGenericStub<v1::SendStreamRequest, Response>* stub) {
+      // Field 1 of a ConsumeStreamRequest is a message.
+      request_.set_queue("\xff\xff\xff");
+      stub->PrepareBidiStreamingCall(&context_, "/barista.v1.QueueService/ConsumeStream", {}, this);
+      StartWrite(&request_);
+      StartCall();
+    }
+    void OnDone(const grpc::Status& status) override { done_.set_value(status); }
+    grpc::Status Wait() { return done_.get_future().get(); }
+
+   private:
+    grpc::ClientContext context_;
+    v1::SendStreamRequest request_;
+    std::promise<grpc::Status> done_;
+  };
+  Reactor reactor(&wrong);
+  EXPECT_TRUE(FailedWith(reactor.Wait(), StatusCode::INVALID_ARGUMENT, "MalformedRequest"));
 }
 
 TEST_F(ConsumeStreamTest, EndsWithItsQueue) {

@@ -326,6 +326,32 @@ TEST_F(SecureServerTest, EveryMethodOfTheServiceAsksForItsRole) {
   EXPECT_GE(checked, 13);
 }
 
+TEST_F(SecureServerTest, EveryMethodOfTheAdministrationNeedsAdminOfEverything) {
+  ServerOptions options = Options();
+  options.security.token_file = TokenFile({{"ops", "admin: all"},
+                                           {"some", "admin: [\"orders*\"]"},
+                                           {"use", "send: all, receive: all"}});
+  Start(options);
+  const auto* service = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(
+      "barista.v1.AdminService");
+  ASSERT_NE(service, nullptr);
+  ASSERT_GE(service->method_count(), 1);
+  for (int i = 0; i < service->method_count(); ++i) {
+    const google::protobuf::MethodDescriptor& method = *service->method(i);
+    EXPECT_TRUE(FailedWith(CallMethod(channel_, method, ""), grpc::StatusCode::UNAUTHENTICATED,
+                           "MissingAuthenticationToken"));
+    for (const char* token : {"some-secret", "use-secret"}) {
+      EXPECT_TRUE(FailedWith(CallMethod(channel_, method, token),
+                             grpc::StatusCode::PERMISSION_DENIED, "AccessDenied"))
+          << method.name() << " " << token;
+    }
+    // It comes to the call itself, which misses its arguments.
+    EXPECT_EQ(CallMethod(channel_, method, "ops-secret").error_code(),
+              grpc::StatusCode::INVALID_ARGUMENT)
+        << method.name();
+  }
+}
+
 TEST_F(SecureServerTest, DeadLetterQueueNeedsAdminToo) {
   ServerOptions options = Options();
   options.security.token_file = TokenFile({{"ops", "admin: all"}, {"shop", "admin: [\"shop-*\"]"}});

@@ -41,6 +41,29 @@ TEST(StrandTest, ATurnFollowsTheEventsThatHaveCome) {
   EXPECT_EQ(std::string(order.begin(), order.end()), "---tct");
 }
 
+TEST(StrandTest, WhoIsBriefHandsOverWhatHasCome) {
+  Strand strand([] {});
+  std::vector<int> order;
+  Strand::Event rest;
+  strand.PostBriefly(
+      [&] {
+        strand.Post([&] { order.push_back(2); });
+        order.push_back(1);
+      },
+      [&](Strand::Event run) {
+        rest = std::move(run);
+        return true;
+      });
+  EXPECT_EQ(order, (std::vector<int>{1}));
+  strand.Post([&] { order.push_back(3); });
+  EXPECT_EQ(order, (std::vector<int>{1})) << "the strand runs elsewhere";
+  rest();
+  EXPECT_EQ(order, (std::vector<int>{1, 2, 3}));
+  strand.PostBriefly([&] { strand.Post([&] { order.push_back(4); }); },
+                     [](Strand::Event) { return false; });
+  EXPECT_EQ(order, (std::vector<int>{1, 2, 3, 4})) << "nobody took it";
+}
+
 TEST(StrandTest, RunsOneAfterTheOtherInTheOrderOfEachThread) {
   constexpr int kThreads = 4, kEvents = 20'000;
   Strand strand([] {});

@@ -1,6 +1,7 @@
 #include "storage/log_scan.h"
 
 #include <algorithm>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -168,6 +169,20 @@ TEST(LogScanTest, MarkersOfOtherStoresDoNotCount) {
   const LogScanner scan = ScanFiles({log.bytes()});
   EXPECT_FALSE(scan.damaged());
   EXPECT_EQ(scan.newest_commit(), 0u);
+}
+
+TEST(LogScannerTest, KnowsWhereTheLastWholeRecordEnds) {
+  LogWriter log;
+  std::vector<size_t> ends = {0};
+  for (uint64_t commit = 1; commit <= 4; ++commit) {
+    ends.push_back(log.Commit(commit, commit - 1, commit == 3 ? 70'000 : 20));
+  }
+  for (size_t cut = 0; cut <= log.bytes().size(); cut += cut < 300 ? 1 : 997) {
+    const size_t end = *std::prev(std::upper_bound(ends.begin(), ends.end(), cut));
+    EXPECT_EQ(ScanFiles({log.bytes().substr(0, cut)}).intact_bytes(), end) << cut;
+  }
+  // Each file counts from its own beginning.
+  EXPECT_EQ(ScanFiles({log.bytes(), ""}).intact_bytes(), 0u);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <rocksdb/env.h>
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "storage/restore.h"
 #include "storage/rocksdb_store.h"
 #include "storage/store.h"
 #include "tests/crash/power_cut_fs.h"
@@ -211,6 +213,64 @@ TEST(PowerCutTest, ARunThatNeverSyncsLosesSomething) {
 TEST(PowerCutTest, TheDeathOfTheProcessLosesNothingWritten) {
   const ScriptedRun run(/*sync_every=*/0);
   EXPECT_EQ(CutEverywhere(run, Survival::kEverything, 3).cuts_that_lost_a_written_commit, 0);
+}
+
+// A backup, or a restored directory, is there whole or not at all; and it is there once the call
+// has returned.
+TEST(PowerCutTest, BackupsAndRestoredDirectoriesAreThereWholeOrNotAtAll) {
+  TempDir dir;
+  const auto fs = std::make_shared<PowerCutFileSystem>(dir.path());
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(fs);
+  Content content;
+  size_t begun = 0;
+  {
+    absl::StatusOr<std::unique_ptr<Store>> store =
+        OpenRocksDbStore(Options(dir / "data", env.get()));
+    ASSERT_TRUE(store.ok()) << store.status();
+    BatchBuilder builder;
+    for (uint64_t i = 1; i <= 40;
+         ++i) {  // enough for tables and blobs, and a log that is not synced
+      builder.Append(1, i, std::string(60'000, 'm'));
+      ASSERT_TRUE(builder.WriteTo(**store).ok());
+    }
+    content = ContentOf(**store);
+    begun = fs->events();
+    ASSERT_TRUE((*store)->Backup(dir / "backup", {}).ok());
+  }
+  const size_t backed_up = fs->events();
+  ASSERT_TRUE(RestoreBackup(dir / "backup", dir / "restored", {}, env.get()).ok());
+  const size_t restored = fs->events();
+
+  const auto expect_content = [&](const std::string& data_dir) {
+    absl::StatusOr<std::unique_ptr<Store>> store = OpenRocksDbStore(Options(data_dir, nullptr));
+    ASSERT_TRUE(store.ok()) << store.status();
+    EXPECT_TRUE(ContentOf(**store) == content);
+  };
+  TempDir target;
+  int half_done = 0;
+  for (const Survival survival : {Survival::kSyncedOnly, Survival::kTorn, Survival::kEverything}) {
+    const size_t step = survival == Survival::kSyncedOnly ? 1 : 3;
+    for (size_t cut = begun; cut <= restored; cut += step) {
+      SCOPED_TRACE(absl::StrCat("cut ", cut, " after: ", fs->Describe(cut - 1)));
+      fs->Materialize(cut, survival, /*seed=*/cut, target / "disk");
+      const auto exists = [&](const char* name) {
+        return std::filesystem::exists(target / "disk/" + name);
+      };
+      half_done += exists("backup.tmp") || exists("restored.tmp");
+      EXPECT_TRUE(exists("backup") || cut < backed_up);
+      EXPECT_TRUE(exists("restored") || cut < restored);
+      if (exists("backup") && (cut <= backed_up || cut % 10 == 0)) {  // it changes no more
+        const absl::StatusOr<BackupResult> result =
+            RestoreBackup(target / "disk/backup", target / "again", {}, nullptr);
+        ASSERT_TRUE(result.ok()) << result.status();
+        expect_content(target / "again");
+        std::filesystem::remove_all(target / "again");
+      }
+      if (exists("restored")) expect_content(target / "disk/restored");
+      if (HasFailure()) return;
+    }
+  }
+  EXPECT_GT(half_done, 0);
 }
 
 }  // namespace

@@ -10,11 +10,13 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "barista/backup.h"
 #include "barista/clock.h"
 #include "barista/error.h"
 #include "barista/message.h"
 #include "barista/queue.h"
 #include "barista/queue_attributes.h"
+#include "barista/stats.h"
 
 namespace barista {
 
@@ -81,25 +83,6 @@ struct RecoveryReport {
   uint64_t synced_commits_lost = 0;
 };
 
-// Counts since Open, for metrics. Not a consistent snapshot.
-struct BrokerStats {
-  uint64_t messages_sent = 0;
-  uint64_t messages_received = 0;
-  uint64_t messages_deleted = 0;
-  uint64_t messages_expired = 0;  // by retention
-  uint64_t messages_dead_lettered = 0;
-  uint64_t bytes_sent = 0;
-  uint64_t commits = 0;            // batches written
-  uint64_t commit_operations = 0;  // requests in them; a batch of messages is one
-  uint64_t syncs = 0;
-  int64_t queues = 0;
-  int64_t parked_receives = 0;
-  int64_t resident_messages = 0;  // in memory: ready, in flight
-  int64_t resident_bytes = 0;
-  bool refusing_writes = false;  // after a failed write or sync (I10)
-  bool refusing_sends = false;   // below free_space_floor_bytes
-};
-
 // A message broker: queues with the semantics of Amazon SQS, in this process. Thread-safe.
 //
 // Threads: a committer, a timer and a pager, beside those of the storage; none in manual mode.
@@ -136,7 +119,34 @@ class Broker {
   virtual absl::Status DeleteQueue(absl::string_view name) = 0;
   virtual absl::StatusOr<ListQueuesResult> ListQueues(const ListQueuesOptions& options = {}) = 0;
 
+  // Writes a backup of all queues to `dir`, a new or an empty directory on this machine, while all
+  // other work goes on. It holds what was acknowledged before the call, perhaps more, as of one
+  // moment between two commits; of queues of durability `memory` their definitions. It is durable
+  // when the call returns, and not there at all if the call fails; after a crash DIR.tmp may be
+  // left. RestoreBackup (barista/backup.h) makes a data directory of it.
+  //
+  // Files that never change are shared with the data directory by hard links where both are on one
+  // file system: that is fast and takes no space, but only a copy elsewhere survives the disk.
+  // Space that is freed meanwhile comes back when the call returns. Close gives a backup up.
+  //
+  // kInvalidArgument/InvalidParameterValue: `dir` is not absolute, lies in the data directory, or
+  // its parent does not exist. kAlreadyExists/DirectoryNotEmpty: there is something in it, or in
+  // DIR.tmp. kResourceExhausted/BackupInProgress: one at a time. kResourceExhausted/StorageFull.
+  // kPermissionDenied/DirectoryNotWritable. kUnavailable/DirectoryUnavailable: an I/O error there;
+  // the broker goes on. kUnavailable/StoreUnavailable: writes are refused (I10).
+  // kFailedPrecondition/UnsupportedOperation: a broker in memory. kCancelled: `progress` said so.
+  // O(bytes that cannot be shared).
+  virtual absl::StatusOr<BackupResult> Backup(const std::string& dir,
+                                              const ProgressCallback& progress = {}) = 0;
+
+  // O(1).
   virtual BrokerStats Stats() const = 0;
+  // Counts the messages of all queues with the prefix and lists the deepest of them. O(queues), in
+  // small steps that hold nobody up. kInvalidArgument/InvalidParameterValue: max_queues out of its
+  // range.
+  virtual absl::StatusOr<QueueSurvey> SurveyQueues(const SurveyOptions& options = {}) const = 0;
+  // Asks the storage, and waits for it: some milliseconds with many files.
+  virtual absl::StatusOr<StorageStats> StatStorage() const = 0;
   virtual const RecoveryReport& recovery() const = 0;
   virtual const BrokerOptions& options() const = 0;
 

@@ -29,7 +29,9 @@ struct ErrorInfo {
   // "EmptyBatchRequest", "TooManyEntriesInBatchRequest", "BatchRequestTooLong"), ours elsewhere
   // ("StoreUnavailable", "StorageFull", "IntakeFull", "MemoryFull", "DataDirectoryInUse",
   // "DataDirectoryTooNew", "DataDirectoryNotWritable", "LogTruncated", "DataCorrupt",
-  // "BrokerClosed", "WouldBlock"; from `barista serve` only: "ServerBusy", "RequestThrottled",
+  // "DataDirectoryIsBackup", "DirectoryNotEmpty", "DirectoryNotWritable", "DirectoryUnavailable",
+  // "BackupInProgress", "UnsupportedOperation", "BrokerClosed", "WouldBlock"; from `barista serve`
+  // only: "ServerBusy", "ServerDraining", "MalformedRequest", "RequestThrottled",
   // "MissingAuthenticationToken", "InvalidClientTokenId", "AccessDenied"). Empty for a status that
   // is not barista's.
   std::string reason = {};

@@ -129,6 +129,10 @@ struct OutgoingMessage {
   std::optional<absl::string_view> sender_id = std::nullopt;
 };
 
+// What limits count: body bytes and, for each attribute, bytes of name, type and value. Source: SQS
+// MaximumMessageSize.
+size_t MessageSize(const OutgoingMessage& message);
+
 struct SendResult {
   MessageId message_id;
   // FIFO queues only: increases with every message of the queue.

@@ -1,6 +1,7 @@
 #ifndef BARISTA_QUEUE_H_
 #define BARISTA_QUEUE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -38,6 +39,9 @@ struct ReceiveOptions {
 struct VisibilityChange {
   ReceiptHandle receipt_handle;
   absl::Duration visibility_timeout;  // [0s, 12h]
+  // Leaves a message alone that has been received again since (kInvalidArgument/
+  // InvalidParameterValue): for who does not know whether the lease lapsed.
+  bool last_receive_only = false;
 };
 
 struct PeekOptions {
@@ -144,6 +148,9 @@ class Queue {
   absl::StatusOr<std::vector<PeekedMessage>> Peek(const PeekOptions& options = {});
 
   absl::StatusOr<QueueDescription> Describe();
+
+  // The attribute MaximumMessageSize as it is now: one load.
+  size_t maximum_message_size() const;
 
   // ---- Definition ----
 

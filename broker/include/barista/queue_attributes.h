@@ -75,9 +75,10 @@ struct QueueDescription {
   QueueTags tags;
   absl::Time created_at;
   absl::Time last_modified_at;
-  int64_t visible = 0;    // ApproximateNumberOfMessages
-  int64_t in_flight = 0;  // ApproximateNumberOfMessagesNotVisible
-  int64_t delayed = 0;    // ApproximateNumberOfMessagesDelayed
+  int64_t visible = 0;                // ApproximateNumberOfMessages
+  int64_t in_flight = 0;              // ApproximateNumberOfMessagesNotVisible
+  int64_t delayed = 0;                // ApproximateNumberOfMessagesDelayed
+  absl::Duration oldest_message_age;  // as MessageCounts::oldest_message_age; not an attribute
 };
 
 // The text form of attributes, as on the AWS wire, in gRPC, on the command line and in the

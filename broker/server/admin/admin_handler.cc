@@ -12,7 +12,6 @@
 #include "absl/strings/strip.h"
 #include "barista/error.h"
 #include "broker/server/admin/message_json.h"
-#include "broker/server/admin/metrics.h"
 #include "broker/server/text.h"
 
 namespace barista::server {
@@ -51,9 +50,14 @@ class HttpCaller final : public Caller {
 
 }  // namespace
 
-AdminHandler::AdminHandler(Broker* broker, Executor* executor, Access* access, ManualClock* clock,
-                           const std::atomic<bool>* draining)
-    : broker_(broker), executor_(executor), access_(access), clock_(clock), draining_(draining) {}
+AdminHandler::AdminHandler(Broker* broker, const Metrics* metrics, Executor* executor,
+                           Access* access, ManualClock* clock, const std::atomic<bool>* draining)
+    : broker_(broker),
+      metrics_(metrics),
+      executor_(executor),
+      access_(access),
+      clock_(clock),
+      draining_(draining) {}
 
 void AdminHandler::Handle(HttpRequest request, HttpReply reply) {
   const std::string& path = request.path;
@@ -74,11 +78,7 @@ void AdminHandler::Handle(HttpRequest request, HttpReply reply) {
   if (path == "/readyz") return reply(get ? Ready() : NotAllowed(request, "GET"));
   if (path == "/metrics") {
     if (!get) return reply(NotAllowed(request, "GET"));
-    return submit([this]() -> HttpResponse {
-      return {.status = 200,
-              .body = FormatMetrics(*broker_),
-              .content_type = "text/plain; version=0.0.4; charset=utf-8"};
-    });
+    return submit([this, request = std::move(request)] { return ShowMetrics(request); });
   }
   if (path == "/admin/clock/advance" && clock_ != nullptr) {
     if (request.method != "POST") return reply(NotAllowed(request, "POST"));
@@ -97,6 +97,15 @@ HttpResponse AdminHandler::Ready() const {
   const BrokerStats stats = broker_->Stats();
   if (stats.refusing_writes) return Json({{"status", "refusing_writes"}}, 503);
   return Json({{"status", "ready"}, {"refusing_sends", stats.refusing_sends}});
+}
+
+HttpResponse AdminHandler::ShowMetrics(const HttpRequest& request) const {
+  absl::StatusOr<std::string> text =
+      request.query.empty() ? metrics_->Format() : metrics_->FormatQueues(request.query);
+  if (!text.ok()) return HttpError(text.status());
+  return {.status = 200,
+          .body = *std::move(text),
+          .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 
 HttpResponse AdminHandler::AdvanceClock(const HttpRequest& request) {

@@ -8,6 +8,7 @@
 #include "barista/broker.h"
 #include "barista/clock.h"
 #include "broker/server/access.h"
+#include "broker/server/admin/metrics.h"
 #include "broker/server/executor.h"
 #include "broker/server/http_server.h"
 
@@ -18,6 +19,7 @@ namespace barista::server {
 //   GET  /healthz                             200 while the process answers
 //   GET  /readyz                              200, or 503 while draining or refusing writes
 //   GET  /metrics                             text format of Prometheus
+//   GET  /metrics?queue=NAME                  the same of one queue; or of many: ?prefix=PREFIX
 //   GET  /admin/queues/NAME/messages?max=10   peek, 1 to 1000: {"messages":[...]}, oldest first
 //   POST /admin/clock/advance {"seconds":N}   {"now":TIME}; only with a manual clock, N in [0, 10
 //   years]
@@ -31,17 +33,19 @@ class AdminHandler {
  public:
   // `draining`: who drains writes it once, readyz reads it; nothing else is published by it.
   // `clock` may be null.
-  AdminHandler(Broker* broker, Executor* executor, Access* access, ManualClock* clock,
-               const std::atomic<bool>* draining);
+  AdminHandler(Broker* broker, const Metrics* metrics, Executor* executor, Access* access,
+               ManualClock* clock, const std::atomic<bool>* draining);
 
   void Handle(HttpRequest request, HttpReply reply);
 
  private:
   HttpResponse Ready() const;
+  HttpResponse ShowMetrics(const HttpRequest& request) const;
   HttpResponse AdvanceClock(const HttpRequest& request);
   HttpResponse Peek(const std::string& queue, const HttpRequest& request);
 
   Broker* const broker_;
+  const Metrics* const metrics_;
   Executor* const executor_;
   Access* const access_;
   ManualClock* const clock_;

@@ -1,20 +1,42 @@
 #ifndef BROKER_SERVER_ADMIN_METRICS_H_
 #define BROKER_SERVER_ADMIN_METRICS_H_
 
-#include <cstddef>
+#include <map>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "barista/broker.h"
+#include "broker/server/call_metrics.h"
+#include "broker/server/http_server.h"
+#include "broker/server/security/connection_limit.h"
 
 namespace barista::server {
 
-// Queues with metrics of their own; those after them by name are counted in barista_queues only,
-// and barista_metrics_queues_omitted says how many.
-inline constexpr size_t kMaxMetricsQueues = 1000;
+// /metrics: what the broker and the server count, in the text format of Prometheus. Names are part
+// of the contract with dashboards; the README of broker/server lists them. Thread-safe; blocks:
+// O(queues), in steps that hold nobody up.
+class Metrics {
+ public:
+  // `queues`, [0, kMaxSurveyedQueues]: so many of the deepest queues have metrics of their own. The
+  // others outlive it.
+  Metrics(Broker* broker, const CallMetrics* calls, const HttpServer* http,
+          const ConnectionLimit* grpc, int queues);
 
-// The broker's counts and the depth of its queues in the text format of Prometheus. Names are part
-// of the contract with dashboards; see the README of this folder. Blocks: O(queues).
-std::string FormatMetrics(Broker& broker);
+  // Everything, and the deepest queues.
+  std::string Format() const;
+
+  // On demand: only the metrics of queues, of up to kMaxSurveyedQueues of them. `query` has one
+  // entry: queue=NAME, or prefix=PREFIX for those whose names begin with it.
+  // kInvalidArgument/InvalidParameterValue: another query. kNotFound/QueueDoesNotExist.
+  absl::StatusOr<std::string> FormatQueues(const std::map<std::string, std::string>& query) const;
+
+ private:
+  Broker* const broker_;
+  const CallMetrics* const calls_;
+  const HttpServer* const http_;
+  const ConnectionLimit* const grpc_;
+  const int queues_;
+};
 
 }  // namespace barista::server
 
