@@ -295,7 +295,7 @@ void ConsumeStream::ReleaseOpen() {
       queue_.ChangeMessageVisibilityBatchAsync(
           absl::MakeConstSpan(changes).subspan(from, count),
           // (A message that is gone or another's by now needs no release.)
-          [self = shared_from_this()](std::vector<absl::Status>) {
+          [self = shared_from_this()](const std::vector<absl::Status>&) {
             self->PostFromEngine([](ConsumeStream& stream) { --stream.releasing_; });
           });
     });
@@ -347,7 +347,7 @@ void ConsumeStream::Beat() {
     queue_.ChangeMessageVisibilityBatchAsync(
         absl::MakeConstSpan(changes).subspan(from, count),
         // (A message that is gone or another's by now needs no extension.)
-        [self = shared_from_this()](std::vector<absl::Status>) {
+        [self = shared_from_this()](const std::vector<absl::Status>&) {
           self->PostFromEngine([](ConsumeStream& stream) { --stream.beating_; });
         });
   });
