@@ -6,6 +6,7 @@
 #include <grpcpp/support/server_callback.h>
 #include <grpcpp/support/status.h>
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -96,6 +97,7 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
   friend Stream;
   // An unknown field that a request has while it waits to be read: parsing clears it.
   static constexpr int kUnread = 1;
+  static constexpr size_t kKeptBytes = 256 << 10;
 
   void OnReadDone(bool ok) override {
     Post([ok](Stream& stream) {
@@ -108,13 +110,15 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
         const Request& request = stream.request_;
         if (request.GetReflection()->GetUnknownFields(request).empty()) stream.OnMalformed();
       }
-      stream.request_ = Request();
+      const size_t bytes = ok ? stream.request_.ByteSizeLong() : kKeptBytes;
+      Reuse(bytes, &stream.request_, &stream.request_bytes_);
     });
   }
   void OnWriteDone(bool ok) override {
     Post([ok](Stream& stream) {
       stream.writing_ = false;
-      stream.response_ = Response();
+      Reuse(static_cast<size_t>(stream.response_.GetCachedSize()), &stream.response_,
+            &stream.response_bytes_);
       if (!ok) stream.gone_ = true;
       stream.OnWritten(ok);
     });
@@ -126,6 +130,16 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
     server_.drains->Remove(static_cast<Stream*>(this));
     // Not on the strand: events may be running, and they hold a share of their own.
     const std::shared_ptr<Stream> last = std::move(self_);
+  }
+
+  // Empties a frame of `bytes`. Each part of it keeps the memory of the largest that it has held,
+  // so it is made anew before all together can hold much more than kKeptBytes.
+  template <typename Frame>
+  static void Reuse(size_t bytes, Frame* frame, size_t* bytes_since) {
+    *bytes_since += bytes;
+    if (*bytes_since < kKeptBytes) return frame->Clear();
+    *frame = Frame();
+    *bytes_since = 0;
   }
 
   void Turn() {
@@ -153,7 +167,8 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
   Strand strand_;
   std::shared_ptr<Stream> self_;  // until OnDone
 
-  // Made new for each frame: protobuf's objects keep the memory of the largest they have held.
+  // Of the frames that they have had since they were made.
+  size_t request_bytes_ = 0, response_bytes_ = 0;
   Request request_;
   Response response_;
   bool reading_ = false;
