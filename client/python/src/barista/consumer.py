@@ -97,10 +97,10 @@ class _Session:
 
     def ask(self, change: Callable[[Deliveries], None]) -> None:
         with self._changed:
-            if self._ended:
-                raise self._ended
             if self._finishing:
                 raise ValueError("the consumer is closed")
+            if self._ended:
+                raise self._ended
             change(self._deliveries)
             self._changed.notify_all()
 

@@ -184,6 +184,8 @@ _BY_CODE: Mapping[grpc.StatusCode, type[BaristaError]] = {
 _BY_REASON: Mapping[str, type[BaristaError]] = {
     kind.__name__: kind for base in _BY_CODE.values() for kind in base.__subclasses__()
 }
+# What grpc.aio makes of a write to a stream that has ended, if it comes before the status, which is lost then.
+_WRITE_FAILED = "Internal error from Core"
 _CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -202,6 +204,8 @@ def from_rpc(error: Union[grpc.RpcError, grpc.Call, grpc.aio.Call, grpc.aio.AioR
     """The error of a call that has ended, of either kind of channel."""
     code = getattr(error, "code")()
     message = getattr(error, "details")() or ""
+    if code == grpc.StatusCode.INTERNAL and message == _WRITE_FAILED:
+        return Unavailable("the stream has ended while it was written", grpc.StatusCode.UNAVAILABLE)
     return from_status(code, message, getattr(error, "trailing_metadata")())
 
 

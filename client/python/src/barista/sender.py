@@ -99,10 +99,10 @@ class Sender:
         self.close() if kind is None else self.abort()
 
     def _require_open(self) -> None:
-        if self._ended:
-            raise self._ended
         if self._closing:
             raise ValueError("the sender is closed")
+        if self._ended:
+            raise self._ended
 
     def _requests(self) -> Iterator[api.SendStreamRequest]:
         """Runs on a thread of gRPC, which takes the next request when the one before has left."""

@@ -48,10 +48,10 @@ class Consumer:
 
     def ask(self, change: Callable[[Deliveries], None]) -> None:
         """For its messages."""
-        if self._ended:
-            raise self._ended
         if self._finishing:
             raise ValueError("the consumer is closed")
+        if self._ended:
+            raise self._ended
         change(self._deliveries)
         self._changed.notify()
 

@@ -42,10 +42,10 @@ class Sender:
         entry = encode_entry(Entry(body, attributes or {}, delay, group_id, dedup_id, trace_header))
         self._window.check(entry)
         await self._changed.wait_for(lambda: self._ended or self._closing or not self._window.full)
-        if self._ended:
-            raise self._ended
         if self._closing:
             raise ValueError("the sender is closed")
+        if self._ended:
+            raise self._ended
         future: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
         self._window.add(entry, future)
         self._changed.notify()
