@@ -51,24 +51,46 @@ def readme_examples():
 
 @pytest.mark.parametrize(
     "number, printed",
-    [(0, ["two espressos 7 1"]), (1, ["QueueDoesNotExist NOT_FOUND", "['stored', 'MessageBody']"]), (2, ["1000"]), (3, ["100 0"])],
+    [
+        (0, ["two espressos 7 1"]),
+        (1, ["QueueDoesNotExist NOT_FOUND", "['stored', 'MessageBody']"]),
+        (2, ["1000"]),
+        (3, ["100 0"]),
+    ],
 )
 def test_examples_of_the_readme(start, client_folder, number, printed):
     examples = readme_examples()
     assert len(examples) == 4
     broker = start("--memory")
-    assert run_python(client_folder, examples[number], BARISTA_SERVER=broker.ready["grpc"]).splitlines()[-len(printed):] == printed
+    assert (
+        run_python(client_folder, examples[number], BARISTA_SERVER=broker.ready["grpc"]).splitlines()[-len(printed) :]
+        == printed
+    )
 
 
 def test_example_of_the_first_readme(start, client_folder):
     text = (ROOT / "README.md").read_text()
-    (example,) = [block for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if "import barista\n" in block]
+    (example,) = [
+        block
+        for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        if "import barista\n" in block
+    ]
     assert run_python(client_folder, example, BARISTA_SERVER=start("--memory").ready["grpc"]) == "two espressos\n"
 
 
 def test_types_are_strict(client_folder, tmp_path):
     completed = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", FOLDER / "pyproject.toml", "--cache-dir", tmp_path, "-p", "barista"],
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--config-file",
+            FOLDER / "pyproject.toml",
+            "--cache-dir",
+            tmp_path,
+            "-p",
+            "barista",
+        ],
         cwd=client_folder,
         capture_output=True,
         text=True,
@@ -79,7 +101,9 @@ def test_types_are_strict(client_folder, tmp_path):
 
 def test_users_see_types(client_folder, tmp_path):
     program = tmp_path / "program.py"
-    program.write_text("import barista\n\nreveal_type(barista.connect().queue('q').receive()[0].text)\nbarista.connect(7)\n")
+    program.write_text(
+        "import barista\n\nreveal_type(barista.connect().queue('q').receive()[0].text)\nbarista.connect(7)\n"
+    )
     completed = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", program],
         env=clean_environment({"MYPYPATH": str(client_folder)}),
@@ -92,7 +116,12 @@ def test_users_see_types(client_folder, tmp_path):
 
 
 def test_source_distribution_builds_alone(tmp_path):
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path], cwd=FOLDER, check=True, timeout=DEADLINE_SECONDS)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path],
+        cwd=FOLDER,
+        check=True,
+        timeout=DEADLINE_SECONDS,
+    )
     (archive,) = tmp_path.glob("*.tar.gz")
     install_python_client(tmp_path / "site", archive)
     assert run_python(tmp_path / "site", "import barista.aio; print(barista.connect().queue('q'))") == "Queue('q')\n"
@@ -114,7 +143,9 @@ def test_twins_have_the_same_methods(barista):
 
 
 def test_queues(client):
-    orders = client.create_queue("def-orders", visibility_timeout=datetime.timedelta(minutes=1), Durability="os", tags={"team": "bar"})
+    orders = client.create_queue(
+        "def-orders", visibility_timeout=datetime.timedelta(minutes=1), Durability="os", tags={"team": "bar"}
+    )
     assert client.create_queue("def-orders", visibility_timeout=60) == orders
     orders.set_attributes(delay_seconds=3)
     orders.tag({"shift": "late"})
@@ -123,7 +154,9 @@ def test_queues(client):
     assert (info.name, info.tags) == ("def-orders", {"shift": "late"}) and info.arn.endswith(":def-orders")
     assert [info.attributes[name] for name in ("VisibilityTimeout", "DelaySeconds", "Durability")] == ["60", "3", "os"]
     assert (info.visible, info.in_flight, info.delayed) == (0, 0, 0)
-    dead = client.create_queue("def-dead", durability="os", redrive_policy={"deadLetterTargetArn": info.arn, "maxReceiveCount": 3})
+    dead = client.create_queue(
+        "def-dead", durability="os", redrive_policy={"deadLetterTargetArn": info.arn, "maxReceiveCount": 3}
+    )
     assert '"maxReceiveCount":3' in dead.describe().attributes["RedrivePolicy"].replace(" ", "")
     assert list(client.list_queues("def-", page_size=1)) == ["def-dead", "def-orders"]
     dead.delete()
@@ -193,12 +226,20 @@ def test_batches_have_a_result_for_each(barista, orders):
     "reason, base, call",
     [
         ("QueueDoesNotExist", "NotFound", lambda client, orders: client.queue("none").send("x")),
-        ("QueueNameExists", "AlreadyExists", lambda client, orders: client.create_queue(orders.name, visibility_timeout=7)),
+        (
+            "QueueNameExists",
+            "AlreadyExists",
+            lambda client, orders: client.create_queue(orders.name, visibility_timeout=7),
+        ),
         ("MissingParameter", "InvalidRequest", lambda client, orders: orders.send("")),
         ("InvalidParameterValue", "InvalidRequest", lambda client, orders: orders.receive(max_messages=1001)),
         ("InvalidMessageContents", "InvalidRequest", lambda client, orders: orders.send(b"\xff")),
         ("InvalidAttributeName", "InvalidRequest", lambda client, orders: orders.set_attributes(colour=1)),
-        ("InvalidAttributeValue", "InvalidRequest", lambda client, orders: orders.set_attributes(visibility_timeout=-1)),
+        (
+            "InvalidAttributeValue",
+            "InvalidRequest",
+            lambda client, orders: orders.set_attributes(visibility_timeout=-1),
+        ),
         ("ReceiptHandleIsInvalid", "InvalidRequest", lambda client, orders: orders.delete_batch(["x"])),
         ("EmptyBatchRequest", "InvalidRequest", lambda client, orders: orders.send_batch([])),
         ("TooManyEntriesInBatchRequest", "InvalidRequest", lambda client, orders: orders.send_batch(["x"] * 1001)),
@@ -246,17 +287,31 @@ def long_poll(name):
 
 
 def test_every_reason_of_the_api_has_a_class(barista):
-    listed = re.findall(r"^//   ([A-Z][a-zA-Z]+) +[A-Z_]{6,} ", (ROOT / "proto/barista/v1/error.proto").read_text(), re.MULTILINE)
+    listed = re.findall(
+        r"^//   ([A-Z][a-zA-Z]+) +[A-Z_]{6,} ", (ROOT / "proto/barista/v1/error.proto").read_text(), re.MULTILINE
+    )
     assert "QueueDoesNotExist" in listed and "ServerDraining" in listed
     administration = {"DirectoryNotEmpty", "DirectoryNotWritable", "DirectoryUnavailable", "BackupInProgress"}
-    assert {name for name in listed if not issubclass(getattr(barista, name, object), barista.BaristaError)} <= administration
+    assert {
+        name for name in listed if not issubclass(getattr(barista, name, object), barista.BaristaError)
+    } <= administration
 
 
 def test_tls_and_tokens(barista, tmp_path, start):
     authority = Authority(tmp_path, "root")
     certificate, key = authority.issue("server")
     tokens = write_tokens(tmp_path / "tokens.yaml", ops=["admin: all"], shop=["send: [orders]"])
-    broker = start("--memory", "--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", authority.root, "--token-file", tokens)
+    broker = start(
+        "--memory",
+        "--tls-cert",
+        certificate,
+        "--tls-key",
+        key,
+        "--tls-client-ca",
+        authority.root,
+        "--token-file",
+        tokens,
+    )
     ours = dict(zip(("tls_cert", "tls_key"), authority.issue("client")), tls_ca=authority.root)
 
     def connect(**options):
@@ -323,6 +378,21 @@ def test_refused_entries_are_told_to_their_senders(barista, orders):
     assert orders.describe().visible == 2
 
 
+def test_what_was_handed_over_is_sent_although_its_sender_fails(orders):
+    with pytest.raises(RuntimeError, match="spilled"), orders.sender() as sender:
+        sender.send("")
+        sender.send("stored")
+        raise RuntimeError("spilled")
+    assert [message.text for message in orders.peek()] == ["stored"]
+
+
+def test_what_was_handed_over_is_given_up_when_interrupted(barista, orders):
+    with pytest.raises(KeyboardInterrupt), orders.sender() as sender:
+        raise KeyboardInterrupt
+    with pytest.raises(ValueError, match="closed"):
+        sender.send("x")
+
+
 def test_what_is_not_deleted_is_released_at_the_end(orders):
     orders.send_batch(["1", "2", "3"])
     with orders.consume(credit=10) as consumer:
@@ -362,7 +432,9 @@ def test_loop_that_is_left_keeps_its_promises(orders):
         message.delete()
         kept = message.text
         break
-    wait_until(lambda: [m.text for m in orders.receive(wait=0)] == [{"1": "2", "2": "1"}[kept]], "the other one is released")
+    wait_until(
+        lambda: [m.text for m in orders.receive(wait=0)] == [{"1": "2", "2": "1"}[kept]], "the other one is released"
+    )
     wait_until(lambda: len(orders.peek()) == 1, "the delete is done")
 
 
@@ -465,6 +537,26 @@ def test_worker_lets_handlers_finish_and_gives_back_the_rest(orders):
     assert orders.describe().visible == 8 and orders.describe().in_flight == 0
 
 
+def test_worker_survives_messages_that_are_gone(
+    barista,
+    orders,
+):
+    handled = []
+
+    def handle(message):
+        handled.append(message.text)
+        if message.text == "purged":
+            orders.purge()
+            raise RuntimeError("spilled")
+
+    orders.send("purged")
+    with working(orders.worker(handle)):
+        wait_until(lambda: handled and orders.peek() == [], "the queue is purged")
+        orders.send("last")
+        wait_until(lambda: "last" in handled and orders.peek() == [], "the worker goes on")
+    assert handled == ["purged", "last"]
+
+
 def test_run_returns_after_a_signal(barista, orders):
     handled = []
 
@@ -487,18 +579,18 @@ def test_worker_raises_what_does_not_pass(barista, client):
 
 @pytest.mark.parametrize("end", ["terminate", "kill"])
 def test_worker_survives_a_restart(start, tmp_path, barista, end):
-    """Ended in order or not, the broker comes back on its port, and each message is handled."""
-    flags = ("--data-dir", tmp_path / "data")
+    """Ended in order or not, the broker comes back at its address, and each message is handled."""
+    # A port could be taken by somebody else meanwhile.
+    flags = ("--data-dir", tmp_path / "data", "--grpc-listen", f"unix:{tmp_path}/grpc")
     broker = start(*flags)
-    address = broker.ready["grpc"]
     handled = set()
-    with barista.connect(address) as client:
+    with barista.connect(broker.ready["grpc"]) as client:
         orders = client.create_queue("orders")
         orders.send_batch(["before"] * 100)
         with working(orders.worker(lambda message: handled.add(message.text))):
             wait_until(lambda: "before" in handled, "the worker is at work")
             getattr(broker, end)()
-            broker = start(*flags, "--grpc-listen", address)
+            broker = start(*flags)
             wait_until(lambda: sent(barista, orders, "after"), "a message can be sent")
             wait_until(lambda: "after" in handled and orders.peek() == [], "the worker is at work again")
 

@@ -103,8 +103,9 @@ class Endpoint:
         # As the command does: a broker that restarts is found again within a second.
         return [
             ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.min_reconnect_backoff_ms", 1000),
+            ("grpc.min_reconnect_backoff_ms", 10_000),  # what an attempt may take
             ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.enable_http_proxy", 0),
             # Clients of one process do not share a connection by chance.
             ("grpc.use_local_subchannel_pool", 1),
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Iterable, Iterator
-from typing import Optional
+from typing import Callable, Optional
 
 from barista.errors import BaristaError, InvalidParameterValue, from_entry
 from barista.types import Seconds, duration
@@ -15,17 +15,26 @@ MAX_CREDIT = 100_000
 MAX_NAMED_DELIVERIES = 10_000
 
 
+# Is told what failed with single deliveries, and raises it if that is for the caller to know.
+Report = Callable[[BaristaError], None]
+
+
+def raising(error: BaristaError) -> None:
+    raise error
+
+
 class Deliveries:
     """Credit for closed deliveries goes back with the requests that close them.
 
     A delivery is open until it is deleted or released; naming one that is not ends a stream, so it is refused here.
     """
 
-    def __init__(self, start: api.ConsumeStart, credit: int) -> None:
+    def __init__(self, start: api.ConsumeStart, credit: int, report: Report) -> None:
         if not 1 <= credit <= MAX_CREDIT:
             raise ValueError(f"credit is {credit}; allowed: 1 to {MAX_CREDIT}")
         self._start: Optional[api.ConsumeStart] = start
         self._credit = credit
+        self._report = report
         self._open: set[int] = set()
         self._ready: collections.deque[tuple[int, api.Message]] = collections.deque()
         self._deletes: list[int] = []
@@ -121,11 +130,11 @@ class Deliveries:
         self._settled = max(self._settled, response.settled)
         self._failures.extend(from_entry(failure.error) for failure in response.failures)
 
-    def raise_failure(self) -> None:
-        """Raises the first of what failed since the last time."""
+    def report_failures(self) -> None:
+        """Of what failed since the last time, the first."""
         failures, self._failures = self._failures, []
         if failures:
-            raise failures[0]
+            self._report(failures[0])
 
 
 def _ranges(numbers: Iterable[int]) -> Iterator[api.DeliveryRange]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from typing import Generic, Optional, TypeVar
 
-from barista.errors import BatchRequestTooLong, BaristaError, from_entry
+from barista.errors import BaristaError, BatchRequestTooLong, from_entry
 from barista.types import Sent, decode_sent
 from barista.v1 import queue_pb2 as api
 

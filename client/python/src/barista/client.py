@@ -10,6 +10,7 @@ import grpc
 
 from barista import _calls, _requests
 from barista._calls import Endpoint, Request, Response, Rpc
+from barista._deliveries import Report, raising
 from barista.consumer import Consumer
 from barista.errors import BaristaError, from_rpc
 from barista.message import Message
@@ -209,8 +210,11 @@ class Queue:
 
         With `heartbeat` the broker keeps them hidden while the stream lives.
         """
+        return self._consume(credit, heartbeat, visibility_timeout, raising)
+
+    def _consume(self, credit: int, heartbeat: bool, visibility_timeout: Optional[Seconds], report: Report) -> Consumer:
         stream, metadata = self._client.stream(_calls.CONSUME_STREAM)
-        return Consumer(stream, _requests.consume(self.name, visibility_timeout, heartbeat), credit, metadata)
+        return Consumer(stream, _requests.consume(self.name, visibility_timeout, heartbeat), credit, metadata, report)
 
     def worker(
         self,
@@ -222,7 +226,7 @@ class Queue:
     ) -> Worker:
         """What run() runs, to be stopped from elsewhere."""
         return Worker(
-            lambda credit: self.consume(credit=credit, visibility_timeout=visibility_timeout),
+            lambda credit, report: self._consume(credit, True, visibility_timeout, report),
             handler,
             concurrency,
             retry_delay,

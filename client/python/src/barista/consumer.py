@@ -10,7 +10,7 @@ from typing import Any, Callable, Optional
 
 import grpc
 
-from barista._deliveries import Deliveries
+from barista._deliveries import Deliveries, Report
 from barista.errors import BaristaError, Cancelled, from_rpc
 from barista.message import Message
 from barista.types import Seconds, message_fields, seconds
@@ -24,8 +24,10 @@ class Consumer:
     however it ends, messages that are neither become visible to others at once.
     """
 
-    def __init__(self, stream: Callable[..., Any], start: api.ConsumeStart, credit: int, metadata: Any) -> None:
-        self._session = _Session(stream, start, credit, metadata)
+    def __init__(
+        self, stream: Callable[..., Any], start: api.ConsumeStart, credit: int, metadata: Any, report: Report
+    ) -> None:
+        self._session = _Session(stream, start, credit, metadata, report)
         # A loop that is left without `with`: what was deleted is still told, and the rest released.
         self._finalizer = weakref.finalize(self, self._session.finish)
 
@@ -73,9 +75,11 @@ class Consumer:
 class _Session:
     """The stream. Its threads and its messages hold it, and not the consumer, so that this one's end is seen."""
 
-    def __init__(self, stream: Callable[..., Any], start: api.ConsumeStart, credit: int, metadata: Any) -> None:
+    def __init__(
+        self, stream: Callable[..., Any], start: api.ConsumeStart, credit: int, metadata: Any, report: Report
+    ) -> None:
         self._changed = threading.Condition()  # guards what follows
-        self._deliveries = Deliveries(start, credit)
+        self._deliveries = Deliveries(start, credit, report)
         self._stopped = self._finishing = False
         self._ended: Optional[BaristaError] = None
         self._call = stream(self._requests(), metadata=metadata)
@@ -87,7 +91,7 @@ class _Session:
             self._changed.wait_for(lambda: self._deliveries.ready or self._stopped or self._ended)
             if self._stopped:
                 raise StopIteration
-            self._deliveries.raise_failure()
+            self._deliveries.report_failures()
             if self._ended:
                 raise self._ended
             delivery = self._deliveries.pop()
@@ -114,7 +118,7 @@ class _Session:
         with self._changed:
             if not self._changed.wait_for(lambda: self._deliveries.all_settled or self._ended, timeout):
                 raise TimeoutError(f"not settled within {timeout} s")
-            self._deliveries.raise_failure()
+            self._deliveries.report_failures()
             if self._ended and not self._deliveries.all_settled:
                 raise self._ended
 

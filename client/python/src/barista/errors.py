@@ -12,7 +12,8 @@ What failed has changed nothing, except after `Unavailable`, `DeadlineExceeded` 
 
 from __future__ import annotations
 
-from typing import Mapping, Optional, Union
+from collections.abc import Mapping
+from typing import Optional, Union
 
 import grpc
 
@@ -218,6 +219,11 @@ def from_status(code: grpc.StatusCode, message: str, trailers: Optional[object])
             if detail.type_url.endswith("/google.rpc.ErrorInfo") and info.domain == "barista":
                 fields = info.metadata
                 return _make(
-                    code, info.reason, message, fields.get("field", ""), fields.get("value", ""), fields.get("limit", "")
+                    code,
+                    info.reason,
+                    message,
+                    fields.get("field", ""),
+                    fields.get("value", ""),
+                    fields.get("limit", ""),
                 )
     return _make(code, "", message, "", "", "")

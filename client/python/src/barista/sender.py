@@ -96,7 +96,14 @@ class Sender:
     def __exit__(
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        self.close() if kind is None else self.abort()
+        if kind is not None and not issubclass(kind, Exception):
+            self.abort()  # interrupted: no time to wait
+            return
+        try:
+            self.close()
+        except BaristaError:
+            if kind is None:
+                raise
 
     def _require_open(self) -> None:
         if self._closing:

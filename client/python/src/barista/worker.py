@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Optional
 
 from barista._backoff import Backoff
+from barista._deliveries import Report
 from barista.consumer import Consumer
 from barista.errors import BaristaError, ResourceExhausted, Unavailable
 from barista.message import Message
@@ -19,6 +21,15 @@ log = logging.getLogger("barista")
 
 # Of messages for each thread: one that it works on, one that is there when it is done.
 CREDIT_PER_THREAD = 2
+# After these another attempt may succeed.
+TRANSIENT = (Unavailable, ResourceExhausted)
+
+
+def report(error: BaristaError) -> None:
+    """What failed with one message, which may be gone, does not end a worker."""
+    if isinstance(error, TRANSIENT):
+        raise error
+    log.warning("a message could not be deleted or released: %s", error)
 
 
 class Worker:
@@ -32,7 +43,7 @@ class Worker:
 
     def __init__(
         self,
-        consume: Callable[[int], Consumer],
+        consume: Callable[[int, Report], Consumer],
         handler: Callable[[Message], object],
         concurrency: int,
         retry_delay: Optional[Seconds],
@@ -62,7 +73,7 @@ class Worker:
             while not self._stopping.is_set():
                 try:
                     self._work(threads, backoff)
-                except (Unavailable, ResourceExhausted) as error:
+                except TRANSIENT as error:
                     pause = backoff.next()
                     log.warning("consuming again in %.1f s: %s", pause, error)
                     self._stopping.wait(pause)
@@ -70,7 +81,7 @@ class Worker:
     def _work(self, threads: ThreadPoolExecutor, backoff: Backoff) -> None:
         """One stream, until it breaks or the worker stops."""
         running: set[Future[None]] = set()
-        with self._consume(self._concurrency * CREDIT_PER_THREAD) as consumer:
+        with self._consume(self._concurrency * CREDIT_PER_THREAD, report) as consumer:
             with self._lock:
                 self._consumer = consumer
             if self._stopping.is_set():

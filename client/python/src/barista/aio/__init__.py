@@ -1,8 +1,8 @@
 """The same client for asyncio: what asks the broker is awaited.
 
-    async with await barista.aio.connect() as client:
-        orders = await client.create_queue("orders")
-        await orders.send("two espressos")
+async with await barista.aio.connect() as client:
+    orders = await client.create_queue("orders")
+    await orders.send("two espressos")
 """
 
 from typing import Optional

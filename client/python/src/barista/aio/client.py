@@ -10,10 +10,12 @@ import grpc
 
 from barista import _calls, _requests
 from barista._calls import Endpoint, Request, Response, Rpc
+from barista._deliveries import Report, raising
 from barista.aio.consumer import Consumer
-from barista.errors import BaristaError, from_rpc
 from barista.aio.message import Message
 from barista.aio.sender import Sender
+from barista.aio.worker import Worker
+from barista.errors import BaristaError, from_rpc
 from barista.types import (
     AttributeValue,
     Body,
@@ -30,7 +32,6 @@ from barista.types import (
     seconds,
 )
 from barista.v1 import queue_pb2 as api
-from barista.aio.worker import Worker
 
 
 class Client:
@@ -156,7 +157,9 @@ class Queue:
     ) -> Sent:
         """Sends a message: stored, as durable as the queue is, when it returns."""
         entry = Entry(body, attributes or {}, delay, group_id, dedup_id, trace_header)
-        return decode_sent((await self._client.call(_calls.SEND_MESSAGE, _requests.send(self.name, [entry]))).results[0])
+        return decode_sent(
+            (await self._client.call(_calls.SEND_MESSAGE, _requests.send(self.name, [entry]))).results[0]
+        )
 
     async def send_batch(self, entries: Iterable[Union[Entry, Body]]) -> list[Sent]:
         """Sends 1 to 1,000 messages of up to 4 MiB. Each result has an `error` or has none; a single one is raised."""
@@ -210,8 +213,11 @@ class Queue:
 
         With `heartbeat` the broker keeps them hidden while the stream lives.
         """
+        return self._consume(credit, heartbeat, visibility_timeout, raising)
+
+    def _consume(self, credit: int, heartbeat: bool, visibility_timeout: Optional[Seconds], report: Report) -> Consumer:
         stream, metadata = self._client.stream(_calls.CONSUME_STREAM)
-        return Consumer(stream, _requests.consume(self.name, visibility_timeout, heartbeat), credit, metadata)
+        return Consumer(stream, _requests.consume(self.name, visibility_timeout, heartbeat), credit, metadata, report)
 
     def worker(
         self,
@@ -223,7 +229,7 @@ class Queue:
     ) -> Worker:
         """What run() runs, to be stopped from elsewhere."""
         return Worker(
-            lambda credit: self.consume(credit=credit, visibility_timeout=visibility_timeout),
+            lambda credit, report: self._consume(credit, True, visibility_timeout, report),
             handler,
             concurrency,
             retry_delay,

@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional
 
 import grpc
 
-from barista._deliveries import Deliveries
+from barista._deliveries import Deliveries, Report
 from barista.aio._signal import Signal
 from barista.aio.message import Message
 from barista.errors import BaristaError, Cancelled, from_rpc
@@ -23,9 +23,11 @@ class Consumer:
     It must be closed, best by `async with`.
     """
 
-    def __init__(self, stream: Callable[..., Any], start: api.ConsumeStart, credit: int, metadata: Any) -> None:
+    def __init__(
+        self, stream: Callable[..., Any], start: api.ConsumeStart, credit: int, metadata: Any, report: Report
+    ) -> None:
         self._changed = Signal()
-        self._deliveries = Deliveries(start, credit)
+        self._deliveries = Deliveries(start, credit, report)
         self._stopped = self._finishing = False
         self._ended: Optional[BaristaError] = None
         self._call = stream(self._requests(), metadata=metadata)
@@ -38,7 +40,7 @@ class Consumer:
         await self._changed.wait_for(lambda: self._deliveries.ready or self._stopped or self._ended)
         if self._stopped:
             raise StopAsyncIteration
-        self._deliveries.raise_failure()
+        self._deliveries.report_failures()
         if self._ended:
             raise self._ended
         delivery = self._deliveries.pop()
@@ -64,7 +66,7 @@ class Consumer:
     async def flush(self) -> None:
         """Waits until what was deleted, released and extended before has been done. Raises the first failure."""
         await self._changed.wait_for(lambda: self._deliveries.all_settled or self._ended)
-        self._deliveries.raise_failure()
+        self._deliveries.report_failures()
         if self._ended and not self._deliveries.all_settled:
             raise self._ended
 

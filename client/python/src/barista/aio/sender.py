@@ -80,7 +80,14 @@ class Sender:
     async def __aexit__(
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        await (self.close() if kind is None else self.abort())
+        if kind is not None and not issubclass(kind, Exception):
+            await self.abort()  # cancelled: no time to wait
+            return
+        try:
+            await self.close()
+        except BaristaError:
+            if kind is None:
+                raise
 
     async def _requests(self) -> AsyncIterator[api.SendStreamRequest]:
         while True:

@@ -6,15 +6,17 @@ import asyncio
 import logging
 import signal
 import threading
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Awaitable, Callable, Iterator, Optional
+from typing import Callable, Optional
 
 from barista._backoff import Backoff
+from barista._deliveries import Report
 from barista.aio.consumer import Consumer
 from barista.aio.message import Message
-from barista.errors import BaristaError, ResourceExhausted, Unavailable
+from barista.errors import BaristaError
 from barista.types import Seconds
-from barista.worker import CREDIT_PER_THREAD
+from barista.worker import CREDIT_PER_THREAD, TRANSIENT, report
 
 log = logging.getLogger("barista")
 
@@ -24,7 +26,7 @@ class Worker:
 
     def __init__(
         self,
-        consume: Callable[[int], Consumer],
+        consume: Callable[[int, Report], Consumer],
         handler: Callable[[Message], Awaitable[object]],
         concurrency: int,
         retry_delay: Optional[Seconds],
@@ -52,7 +54,7 @@ class Worker:
             while not self._stopping.is_set():
                 try:
                     await self._work(backoff)
-                except (Unavailable, ResourceExhausted) as error:
+                except TRANSIENT as error:
                     pause = backoff.next()
                     log.warning("consuming again in %.1f s: %s", pause, error)
                     try:
@@ -64,7 +66,7 @@ class Worker:
         """One stream, until it breaks or the worker stops."""
         running: set[asyncio.Task[None]] = set()
         slots = asyncio.Semaphore(self._concurrency)
-        async with self._consume(self._concurrency * CREDIT_PER_THREAD) as consumer:
+        async with self._consume(self._concurrency * CREDIT_PER_THREAD, report) as consumer:
             self._consumer = consumer
             try:
                 async for message in consumer:
