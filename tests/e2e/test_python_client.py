@@ -55,17 +55,36 @@ def readme_examples():
         (0, ["two espressos 7 1"]),
         (1, ["QueueDoesNotExist NOT_FOUND", "['stored', 'MessageBody']"]),
         (2, ["1000"]),
-        (3, ["100 0"]),
+        (4, ["100 0"]),
     ],
 )
 def test_examples_of_the_readme(start, client_folder, number, printed):
     examples = readme_examples()
-    assert len(examples) == 4
+    assert len(examples) == 5
     broker = start("--memory")
     assert (
         run_python(client_folder, examples[number], BARISTA_SERVER=broker.ready["grpc"]).splitlines()[-len(printed) :]
         == printed
     )
+
+
+def test_worker_of_the_readme_ends_in_order(start, client_folder):
+    broker = start("--memory")
+    broker.ok("queue", "create", "orders")
+    broker.ok("send", "orders", "two espressos")
+    worker = subprocess.Popen(
+        [sys.executable, "-c", readme_examples()[3]],
+        env=clean_environment({"PYTHONPATH": str(client_folder), "BARISTA_SERVER": broker.ready["grpc"]}),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(lambda: broker.ok("peek", "orders") == [], "the message is handled")
+        worker.send_signal(signal.SIGTERM)
+        printed, _ = worker.communicate(timeout=DEADLINE_SECONDS)
+    finally:
+        worker.kill()
+    assert (worker.returncode, printed) == (0, "brewing two espressos\n")
 
 
 def test_example_of_the_first_readme(start, client_folder):
