@@ -77,6 +77,9 @@ def client_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def barista(client_folder):
     """The module `barista`, with `barista.aio`."""
+    # Other tests may have imported the generated classes alone, which are a package `barista` too.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "barista"]:
+        del sys.modules[name]
     sys.path.insert(0, str(client_folder))
     importlib.import_module("barista.aio")
     yield sys.modules["barista"]
