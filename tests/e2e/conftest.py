@@ -1,9 +1,11 @@
 """Fixtures of the end-to-end tests; harness.py has what they are made of."""
 
+import importlib
 import signal
+import sys
 
 import pytest
-from harness import BINARY, Broker, generate_stubs
+from harness import BINARY, Broker, generate_stubs, install_python_client
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -62,3 +64,23 @@ def stubs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stubs")
     generate_stubs(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def client_folder(tmp_path_factory):
+    """The folder where the Python client of this tree is installed."""
+    folder = tmp_path_factory.mktemp("client")
+    install_python_client(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def barista(client_folder):
+    """The module `barista`, with `barista.aio`."""
+    # Other tests may have imported the generated classes alone, which are a package `barista` too.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "barista"]:
+        del sys.modules[name]
+    sys.path.insert(0, str(client_folder))
+    importlib.import_module("barista.aio")
+    yield sys.modules["barista"]
+    sys.path.remove(str(client_folder))

@@ -150,3 +150,11 @@ def generate_stubs(folder):
         check=True,
         timeout=DEADLINE_SECONDS,
     )
+
+
+def install_python_client(folder, source=ROOT / "client/python"):
+    """Installs the Python client of this tree (or of a source distribution) into `folder`; what it needs is in our environment."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps",
+               "--no-build-isolation", "--target", str(folder), str(source)]  # fmt: skip
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+    assert completed.returncode == 0, completed.stderr
