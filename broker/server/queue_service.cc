@@ -346,23 +346,21 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
 
 // ---- Streams ----
 
-grpc::ServerBidiReactor<v1::SendStreamRequest, v1::SendStreamResponse>* QueueService::SendStream(
-    Context* context) {
+RawStream* QueueService::SendStream(Context* context) {
   const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/SendStream");
   StreamAccess access(access_, *context, "SendStream");
   if (absl::Status allowed = access.CheckOpen(); !allowed.ok()) {
-    return new RefusedStream<v1::SendStreamRequest, v1::SendStreamResponse>(allowed, counted);
+    return new RefusedStream(allowed, counted);
   }
   return server::SendStream::Begin(std::make_shared<server::SendStream>(
       broker_, std::move(access), server::SendStream::Server{drains_, executor_, counted}));
 }
 
-grpc::ServerBidiReactor<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>*
-QueueService::ConsumeStream(Context* context) {
+RawStream* QueueService::ConsumeStream(Context* context) {
   const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/ConsumeStream");
   StreamAccess access(access_, *context, "ConsumeStream");
   if (absl::Status allowed = access.CheckOpen(); !allowed.ok()) {
-    return new RefusedStream<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>(allowed, counted);
+    return new RefusedStream(allowed, counted);
   }
   return server::ConsumeStream::Begin(std::make_shared<server::ConsumeStream>(
       broker_, std::move(access), server::ConsumeStream::Server{drains_, executor_, counted}));

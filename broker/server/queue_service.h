@@ -14,7 +14,9 @@
 #include "broker/server/access.h"
 #include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
+#include "broker/server/queue_methods.h"
 #include "broker/server/receive_call.h"
+#include "broker/server/stream_reactor.h"
 
 namespace barista::server {
 
@@ -22,7 +24,7 @@ namespace barista::server {
 //
 // No thread of gRPC ever blocks: messages go through the engine's callback forms, calls on
 // definitions and the looking ones through the executor.
-class QueueService final : public v1::QueueService::CallbackService {
+class QueueService final : public QueueMethods {
  public:
   // Everything outlives the service's last call. `url_prefix` goes before the name in a queue's
   // URL.
@@ -55,10 +57,8 @@ class QueueService final : public v1::QueueService::CallbackService {
   Reactor* PeekMessages(Context*, const v1::PeekMessagesRequest*,
                         v1::PeekMessagesResponse*) override;
 
-  grpc::ServerBidiReactor<v1::SendStreamRequest, v1::SendStreamResponse>* SendStream(
-      Context*) override;
-  grpc::ServerBidiReactor<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>* ConsumeStream(
-      Context*) override;
+  RawStream* SendStream(Context*) override;
+  RawStream* ConsumeStream(Context*) override;
 
  private:
   // A unary call under way: counted, and answered by Finish, once.
