@@ -23,6 +23,9 @@ namespace barista::client {
 namespace {
 
 constexpr int kConnectTimeoutMs = 10'000;
+// Of what has come and is not read yet, and of a frame of HTTP/2.
+constexpr int kWindowBytes = 4 << 20;
+constexpr int kHttp2FrameBytes = 1 << 20;
 constexpr size_t kMaxTokenBytes = 512;
 constexpr char kErrorInfoType[] = "type.googleapis.com/google.rpc.ErrorInfo";
 constexpr char kErrorDomain[] = "barista";
@@ -145,6 +148,11 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const ChannelOptions&
   // Not a pause, whatever its name: how long an attempt to connect may take.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  // As the broker does, and for its reason: gRPC 1.51's estimate of the window may leave a reply of
+  // megabytes standing still for ten seconds.
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kWindowBytes);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kHttp2FrameBytes);
   // A broker is a neighbour: proxies of the environment are for the web.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   if (options.token.empty()) return grpc::CreateCustomChannel(*target, *credentials, arguments);

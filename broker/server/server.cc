@@ -33,6 +33,12 @@ namespace {
 
 constexpr int kMaxRequestBytes = 8 << 20;
 constexpr int kExecutorThreads = 2;
+// What a client may send on a connection before it is read, and the largest frame of HTTP/2. Fixed:
+// gRPC 1.51's own estimate (the BDP probe) now and then leaves a new connection that sends
+// megabytes standing still for ten seconds. It makes frames large, too; without it we ask for large
+// ones.
+constexpr int kWindowBytes = 4 << 20;
+constexpr int kHttp2FrameBytes = 1 << 20;
 // A peer that is gone without a word is noticed after about this long, and its receives are given
 // up.
 constexpr int kKeepaliveMs = 30'000;
@@ -195,6 +201,9 @@ class ServerImpl final : public Server {
                                kMinClientPingMs);
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.security.max_streams);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kWindowBytes);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kHttp2FrameBytes);
     builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
     if (security_->access().active()) {
       std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> guards;
