@@ -19,9 +19,10 @@
 #include "broker/core/lane.h"
 #include "broker/core/life_cycle.h"
 #include "broker/core/slab.h"
+#include "broker/message/payload.h"
+#include "broker/message/queue_errors.h"
+#include "broker/message/queue_state.h"
 #include "broker/queue/engine.h"
-#include "broker/queue/payload.h"
-#include "broker/queue/queue_state.h"
 #include "broker/queue/receipt.h"
 #include "broker/queue/stowed.h"
 #include "storage/store.h"
@@ -436,10 +437,6 @@ class StandardQueue final : public QueueState,
   // disk wait together.
   ParkedReceives parked_{engine_->waiters, &engine_->lane_segments};
 };
-
-// Statuses that several files answer.
-absl::Status QueueDoesNotExist(absl::string_view name);
-absl::Status BrokerClosed();
 
 template <typename F>
 void StandardQueue::VisitSlots(F&& visit) {

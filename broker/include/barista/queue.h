@@ -62,7 +62,8 @@ namespace internal {
 class QueueState;
 }
 
-// A queue of a broker: a cheap, copyable reference. Thread-safe. It stays valid after Broker::Close
+// A queue of a broker, in this process or behind a server (barista/client.h, which says where that
+// makes a difference): a cheap, copyable reference. Thread-safe. It stays valid after Broker::Close
 // and after the queue was deleted; operations then answer kFailedPrecondition/BrokerClosed and
 // kNotFound/QueueDoesNotExist.
 //
@@ -149,7 +150,7 @@ class Queue {
 
   absl::StatusOr<QueueDescription> Describe();
 
-  // The attribute MaximumMessageSize as it is now: one load.
+  // The attribute MaximumMessageSize as it is now (remote: as told last): one load.
   size_t maximum_message_size() const;
 
   // ---- Definition ----

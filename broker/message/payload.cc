@@ -1,4 +1,4 @@
-#include "broker/queue/payload.h"
+#include "broker/message/payload.h"
 
 #include <optional>
 
@@ -17,12 +17,12 @@ void PayloadRef::Unref() { payload_->Unref(); }
 namespace {
 
 // The record was checked when it was encoded or read. Most have nothing to decode.
-storage::MessageRecord Record(const internal::PayloadRef& payload, bool anything) {
+internal::MessageRecord Record(const internal::PayloadRef& payload, bool anything) {
   if (!anything) return {};
-  absl::StatusOr<storage::MessageRecord> record = storage::Decode(payload.get()->record());
-  return record.ok() ? *record : storage::MessageRecord{};
+  absl::StatusOr<internal::MessageRecord> record = internal::DecodeRecord(payload.get()->record());
+  return record.ok() ? *record : internal::MessageRecord{};
 }
-storage::MessageRecord Fields(const internal::PayloadRef& payload) {
+internal::MessageRecord Fields(const internal::PayloadRef& payload) {
   return Record(payload, payload.get() != nullptr && payload.get()->has_fields());
 }
 
@@ -32,10 +32,10 @@ bool StoredMessage::has_attributes() const {
   return payload.get() != nullptr && payload.get()->has_attributes();
 }
 MessageAttributes StoredMessage::attributes() const {
-  const storage::MessageRecord record = Record(payload, has_attributes());
+  const internal::MessageRecord record = Record(payload, has_attributes());
   if (record.attribute_count == 0) return {};
   absl::StatusOr<MessageAttributes> attributes =
-      storage::DecodeAttributes(record.attributes, record.attribute_count);
+      internal::DecodeAttributes(record.attributes, record.attribute_count);
   return attributes.ok() ? *std::move(attributes) : MessageAttributes();
 }
 

@@ -1,5 +1,5 @@
-#ifndef BARISTA_BROKER_QUEUE_QUEUE_STATE_H_
-#define BARISTA_BROKER_QUEUE_QUEUE_STATE_H_
+#ifndef BARISTA_BROKER_MESSAGE_QUEUE_STATE_H_
+#define BARISTA_BROKER_MESSAGE_QUEUE_STATE_H_
 
 #include <cstddef>
 #include <memory>
@@ -41,4 +41,4 @@ class QueueState {
 
 }  // namespace barista::internal
 
-#endif  // BARISTA_BROKER_QUEUE_QUEUE_STATE_H_
+#endif  // BARISTA_BROKER_MESSAGE_QUEUE_STATE_H_

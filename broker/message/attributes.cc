@@ -1,4 +1,4 @@
-#include "broker/queue/attributes.h"
+#include "broker/message/attributes.h"
 
 #include <array>
 #include <boost/json.hpp>
@@ -146,33 +146,24 @@ absl::StatusOr<RedrivePolicy> ParseRedrivePolicy(const std::string& text) {
   return policy;
 }
 
-// `arn_prefix` ends before the queue's name.
+// `arn_prefix` ends before the queue's name. Empty: removes the policy.
 std::string FormatRedrivePolicy(const RedrivePolicy& policy, absl::string_view arn_prefix) {
+  if (policy.dead_letter_queue.empty()) return "";
   boost::json::object json;
   json["deadLetterTargetArn"] = absl::StrCat(arn_prefix, policy.dead_letter_queue);
   json["maxReceiveCount"] = policy.max_receive_count;
   return boost::json::serialize(json);
 }
 
-absl::string_view BodyCharsetName(BodyCharset charset) {
-  return charset == BodyCharset::kBinary ? "binary" : "text";
+bool IsSettable(absl::string_view name) {
+  for (const NumberAttribute& attribute : kNumbers) {
+    if (attribute.name == name) return true;
+  }
+  return name == kRedrivePolicy || name == kDurability || name == kBodyCharset;
 }
 
-// The attributes that a user can set, as text.
-std::map<std::string, std::string> FormatSettable(const QueueAttributes& attributes,
-                                                  absl::string_view arn_prefix) {
-  std::map<std::string, std::string> text;
-  for (const NumberAttribute& attribute : kNumbers) {
-    if (const std::optional<int64_t> value = attribute.Get(attributes))
-      text[std::string(attribute.name)] = absl::StrCat(*value);
-  }
-  if (attributes.redrive_policy.has_value())
-    text[kRedrivePolicy] = FormatRedrivePolicy(*attributes.redrive_policy, arn_prefix);
-  if (attributes.durability.has_value())
-    text[kDurability] = std::string(DurabilityName(*attributes.durability));
-  if (attributes.body_charset.has_value())
-    text[kBodyCharset] = std::string(BodyCharsetName(*attributes.body_charset));
-  return text;
+absl::string_view BodyCharsetName(BodyCharset charset) {
+  return charset == BodyCharset::kBinary ? "binary" : "text";
 }
 
 }  // namespace
@@ -247,7 +238,7 @@ absl::StatusOr<QueueAttributes> ParseQueueAttributes(
 std::map<std::string, std::string> FormatQueueAttributes(const QueueDescription& description) {
   const absl::string_view arn = description.arn;
   std::map<std::string, std::string> text =
-      FormatSettable(description.attributes, arn.substr(0, arn.rfind(':') + 1));
+      internal::FormatGivenAttributes(description.attributes, arn.substr(0, arn.rfind(':') + 1));
   text["QueueArn"] = description.arn;
   text["CreatedTimestamp"] = absl::StrCat(absl::ToUnixSeconds(description.created_at));
   text["LastModifiedTimestamp"] = absl::StrCat(absl::ToUnixSeconds(description.last_modified_at));
@@ -258,6 +249,46 @@ std::map<std::string, std::string> FormatQueueAttributes(const QueueDescription&
 }
 
 namespace internal {
+
+std::map<std::string, std::string> FormatGivenAttributes(const QueueAttributes& attributes,
+                                                         absl::string_view arn_prefix) {
+  std::map<std::string, std::string> text;
+  for (const NumberAttribute& attribute : kNumbers) {
+    if (const std::optional<int64_t> value = attribute.Get(attributes))
+      text[std::string(attribute.name)] = absl::StrCat(*value);
+  }
+  if (attributes.redrive_policy.has_value())
+    text[kRedrivePolicy] = FormatRedrivePolicy(*attributes.redrive_policy, arn_prefix);
+  if (attributes.durability.has_value())
+    text[kDurability] = std::string(DurabilityName(*attributes.durability));
+  if (attributes.body_charset.has_value())
+    text[kBodyCharset] = std::string(BodyCharsetName(*attributes.body_charset));
+  return text;
+}
+
+absl::StatusOr<QueueDescription> ParseQueueDescription(
+    const std::map<std::string, std::string>& text) {
+  const auto number = [&](const char* name) {
+    int64_t value = 0;
+    const auto found = text.find(name);
+    return found != text.end() && absl::SimpleAtoi(found->second, &value) ? value : 0;
+  };
+  std::map<std::string, std::string> settable;
+  for (const auto& [name, value] : text) {
+    if (IsSettable(name)) settable.emplace(name, value);
+  }
+  absl::StatusOr<QueueAttributes> attributes = ParseQueueAttributes(settable);
+  if (!attributes.ok()) return attributes.status();
+  QueueDescription description;
+  description.attributes = *std::move(attributes);
+  if (const auto arn = text.find("QueueArn"); arn != text.end()) description.arn = arn->second;
+  description.created_at = absl::FromUnixSeconds(number("CreatedTimestamp"));
+  description.last_modified_at = absl::FromUnixSeconds(number("LastModifiedTimestamp"));
+  description.visible = number("ApproximateNumberOfMessages");
+  description.in_flight = number("ApproximateNumberOfMessagesNotVisible");
+  description.delayed = number("ApproximateNumberOfMessagesDelayed");
+  return description;
+}
 
 absl::Status ValidateQueueName(absl::string_view name) {
   constexpr size_t kMaxNameBytes = 80;
@@ -364,79 +395,6 @@ absl::string_view FirstDifference(const QueueAttributes& current, const QueueAtt
   if (given.body_charset.has_value() && given.body_charset != current.body_charset)
     return kBodyCharset;
   return "";
-}
-
-std::string EncodeDefinition(const QueueDescription& description) {
-  boost::json::object attributes;
-  // The account and region are the broker's, not the definition's.
-  for (const auto& [name, value] : FormatSettable(description.attributes, "arn:aws:sqs:::"))
-    attributes[name] = value;
-  boost::json::object tags;
-  for (const auto& [key, value] : description.tags) tags[key] = value;
-  boost::json::object json;
-  json["version"] = 1;
-  json["name"] = description.name;
-  json["attributes"] = std::move(attributes);
-  json["tags"] = std::move(tags);
-  json["created_ms"] = absl::ToUnixMillis(description.created_at);
-  json["modified_ms"] = absl::ToUnixMillis(description.last_modified_at);
-  return boost::json::serialize(json);
-}
-
-absl::StatusOr<QueueDescription> DecodeDefinition(absl::string_view definition) {
-  const auto corrupt = [&](absl::string_view why) {
-    return MakeError(absl::StatusCode::kDataLoss, absl::StrCat("queue definition: ", why),
-                     {.reason = "DataCorrupt",
-                      .field = "definition",
-                      .value = std::string(definition.substr(0, 128))});
-  };
-  boost::json::error_code error;
-  const boost::json::value json = boost::json::parse(std::string(definition), error);
-  if (error || !json.is_object()) return corrupt("not a JSON object");
-  const boost::json::object& object = json.as_object();
-  const auto number = [&](const char* key) -> std::optional<int64_t> {
-    const boost::json::value* value = object.if_contains(key);
-    return value != nullptr && value->is_int64() ? std::optional<int64_t>(value->as_int64())
-                                                 : std::nullopt;
-  };
-  const auto strings = [&](const char* key) -> std::optional<std::map<std::string, std::string>> {
-    const boost::json::value* value = object.if_contains(key);
-    if (value == nullptr || !value->is_object()) return std::nullopt;
-    std::map<std::string, std::string> out;
-    for (const auto& [name, text] : value->as_object()) {
-      if (!text.is_string()) return std::nullopt;
-      out[std::string(name)] = std::string(text.as_string());
-    }
-    return out;
-  };
-  const std::optional<int64_t> version = number("version");
-  if (version.has_value() && *version > 1) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition,
-        absl::StrCat("queue definition of version ", *version, "; this barista reads up to 1"),
-        {.reason = "DataDirectoryTooNew",
-         .field = "version",
-         .value = absl::StrCat(*version),
-         .limit = "1"});
-  }
-  const boost::json::value* name = object.if_contains("name");
-  const std::optional<std::map<std::string, std::string>> text = strings("attributes");
-  const std::optional<std::map<std::string, std::string>> tags = strings("tags");
-  const std::optional<int64_t> created = number("created_ms");
-  const std::optional<int64_t> modified = number("modified_ms");
-  if (!version || name == nullptr || !name->is_string() || !text || !tags || !created ||
-      !modified) {
-    return corrupt("a member is missing or of the wrong type");
-  }
-  absl::StatusOr<QueueAttributes> attributes = ParseQueueAttributes(*text);
-  if (!attributes.ok()) return corrupt(attributes.status().message());
-  QueueDescription description;
-  description.name = std::string(name->as_string());
-  description.attributes = Merge(DefaultQueueAttributes(Durability::kFsync), *attributes);
-  description.tags = *tags;
-  description.created_at = absl::FromUnixMillis(*created);
-  description.last_modified_at = absl::FromUnixMillis(*modified);
-  return description;
 }
 
 }  // namespace internal

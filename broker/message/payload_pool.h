@@ -1,5 +1,5 @@
-#ifndef BARISTA_BROKER_QUEUE_PAYLOAD_POOL_H_
-#define BARISTA_BROKER_QUEUE_PAYLOAD_POOL_H_
+#ifndef BARISTA_BROKER_MESSAGE_PAYLOAD_POOL_H_
+#define BARISTA_BROKER_MESSAGE_PAYLOAD_POOL_H_
 
 #include <atomic>
 #include <cstddef>
@@ -76,4 +76,4 @@ class PayloadPool {
 
 }  // namespace barista::internal
 
-#endif  // BARISTA_BROKER_QUEUE_PAYLOAD_POOL_H_
+#endif  // BARISTA_BROKER_MESSAGE_PAYLOAD_POOL_H_

@@ -1,13 +1,13 @@
-#include "storage/message_record.h"
+#include "broker/message/message_record.h"
 
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "storage/codec.h"
-#include "storage/errors.h"
+#include "broker/base/codec.h"
+#include "broker/base/stored_errors.h"
 
-namespace barista::storage {
+namespace barista::internal {
 namespace {
 
 constexpr uint8_t kVersion = 1;
@@ -139,7 +139,7 @@ size_t EncodedBytes(const MessageRecord& record) {
          record.body.size();
 }
 
-void Encode(const MessageRecord& record, char* out) {
+void EncodeRecord(const MessageRecord& record, char* out) {
   char* const start = out;
   out += kMessageRecordHeaderBytes;
   char* const fields = out;
@@ -163,7 +163,7 @@ void Encode(const MessageRecord& record, char* out) {
   if (!record.body.empty()) std::memcpy(out, record.body.data(), record.body.size());
 }
 
-absl::StatusOr<MessageRecord> Decode(absl::string_view bytes) {
+absl::StatusOr<MessageRecord> DecodeRecord(absl::string_view bytes) {
   if (bytes.empty()) return CorruptError(kWhat, "it is empty");
   const uint8_t version = static_cast<uint8_t>(bytes[0]);
   if (version > kVersion) return TooNewError(kWhat, version, kVersion);
@@ -215,4 +215,4 @@ absl::StatusOr<MessageRecord> Decode(absl::string_view bytes) {
   return record;
 }
 
-}  // namespace barista::storage
+}  // namespace barista::internal

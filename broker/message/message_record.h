@@ -1,5 +1,5 @@
-#ifndef BARISTA_STORAGE_MESSAGE_RECORD_H_
-#define BARISTA_STORAGE_MESSAGE_RECORD_H_
+#ifndef BARISTA_BROKER_MESSAGE_MESSAGE_RECORD_H_
+#define BARISTA_BROKER_MESSAGE_MESSAGE_RECORD_H_
 
 #include <array>
 #include <cstdint>
@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "barista/message.h"
 
-namespace barista::storage {
+namespace barista::internal {
 
 // The stored form of one message: what a send encodes once, and what memory, log and files then
 // share. Everything in it is fixed at the send (or the move), so it is never rewritten; what
@@ -84,13 +84,13 @@ absl::StatusOr<MessageAttributes> DecodeAttributes(absl::string_view section, in
 // Exact size of the encoded record.
 size_t EncodedBytes(const MessageRecord& record);
 // Writes the record to `out`, which has EncodedBytes(record) bytes.
-void Encode(const MessageRecord& record, char* out);
+void EncodeRecord(const MessageRecord& record, char* out);
 
 // Reads a record; the result's views point into `bytes`. kDataLoss/DataCorrupt: truncated, trailing
 // bytes, or inconsistent lengths; kFailedPrecondition/DataDirectoryTooNew: a later version. Never
 // reads outside `bytes`. O(fields).
-absl::StatusOr<MessageRecord> Decode(absl::string_view bytes);
+absl::StatusOr<MessageRecord> DecodeRecord(absl::string_view bytes);
 
-}  // namespace barista::storage
+}  // namespace barista::internal
 
-#endif  // BARISTA_STORAGE_MESSAGE_RECORD_H_
+#endif  // BARISTA_BROKER_MESSAGE_MESSAGE_RECORD_H_

@@ -1,6 +1,7 @@
-#ifndef BARISTA_BROKER_QUEUE_ATTRIBUTES_H_
-#define BARISTA_BROKER_QUEUE_ATTRIBUTES_H_
+#ifndef BARISTA_BROKER_MESSAGE_ATTRIBUTES_H_
+#define BARISTA_BROKER_MESSAGE_ATTRIBUTES_H_
 
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -14,6 +15,16 @@ namespace barista::internal {
 inline constexpr size_t kMaxTags = 50;
 inline constexpr size_t kMaxTagKeyBytes = 128;
 inline constexpr size_t kMaxTagValueBytes = 256;
+
+// The attributes that are given, as ParseQueueAttributes reads them; of a dead-letter queue's ARN
+// `arn_prefix` ends before the name.
+std::map<std::string, std::string> FormatGivenAttributes(const QueueAttributes& attributes,
+                                                         absl::string_view arn_prefix);
+
+// Reads what FormatQueueAttributes writes; the description has no name, tags or age. Attributes
+// that we do not know are left out: a newer broker may have more. Errors as ParseQueueAttributes.
+absl::StatusOr<QueueDescription> ParseQueueDescription(
+    const std::map<std::string, std::string>& text);
 
 // Whether every given attribute is in its range. The ranges stand here and nowhere else; errors as
 // ParseQueueAttributes lists them.
@@ -30,11 +41,6 @@ QueueAttributes DefaultQueueAttributes(Durability durability);
 // The AWS name of the first attribute that is given and differs from `current`; empty if none does.
 absl::string_view FirstDifference(const QueueAttributes& current, const QueueAttributes& given);
 
-// The stored form of what is durable in a description (not arn and counts): JSON with a version, so
-// that a later version may add to it.
-std::string EncodeDefinition(const QueueDescription& description);
-absl::StatusOr<QueueDescription> DecodeDefinition(absl::string_view definition);
-
 }  // namespace barista::internal
 
-#endif  // BARISTA_BROKER_QUEUE_ATTRIBUTES_H_
+#endif  // BARISTA_BROKER_MESSAGE_ATTRIBUTES_H_

@@ -1,4 +1,4 @@
-#include "broker/queue/validation.h"
+#include "broker/message/validation.h"
 
 #include <cstring>
 #include <string>
@@ -255,6 +255,42 @@ std::optional<size_t> FirstForbiddenCharacter(absl::string_view text) {
     }
   }
   return std::nullopt;
+}
+
+absl::Status ValidateBatch(size_t entries, absl::string_view what) {
+  if (entries == 0) {
+    return MakeError(absl::StatusCode::kInvalidArgument,
+                     absl::StrCat("There should be at least one ", what, " in the request."),
+                     {.reason = "EmptyBatchRequest",
+                      .field = "Entries",
+                      .value = "0",
+                      .limit = "1 to 1000 entries"});
+  }
+  if (entries <= kMaxBatchEntries) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   absl::StrCat("Maximum number of entries per request are ", kMaxBatchEntries,
+                                ". You have sent ", entries, "."),
+                   {.reason = "TooManyEntriesInBatchRequest",
+                    .field = "Entries",
+                    .value = absl::StrCat(entries),
+                    .limit = absl::StrCat(kMaxBatchEntries)});
+}
+
+absl::Status ValidateSendBatch(absl::Span<const OutgoingMessage> messages) {
+  if (absl::Status status = ValidateBatch(messages.size(), "SendMessageBatchRequestEntry");
+      !status.ok())
+    return status;
+  if (messages.size() == 1) return absl::OkStatus();
+  size_t bytes = 0;
+  for (const OutgoingMessage& message : messages) bytes += MessageSize(message);
+  if (bytes <= kMaxBatchBytes) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   absl::StrCat("Batch requests cannot be longer than ", kMaxBatchBytes,
+                                " bytes. You have sent ", bytes, " bytes."),
+                   {.reason = "BatchRequestTooLong",
+                    .field = "Entries",
+                    .value = absl::StrCat(bytes),
+                    .limit = absl::StrCat(kMaxBatchBytes)});
 }
 
 absl::Status ValidateMessage(const OutgoingMessage& message, const MessageRules& rules) {

@@ -4,8 +4,8 @@
 
 #include <utility>
 
-#include "broker/commit/commit_log.h"
-#include "broker/queue/queue_state.h"
+#include "broker/base/callback.h"
+#include "broker/message/queue_state.h"
 
 namespace barista {
 namespace {
@@ -24,7 +24,7 @@ const std::string& Queue::name() const { return state_->name(); }
 std::vector<absl::StatusOr<SendResult>> Queue::SendBatch(
     absl::Span<const OutgoingMessage> messages) {
   std::vector<absl::StatusOr<SendResult>> results;
-  if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) {
+  if (absl::Status status = CheckMayBlock(); !status.ok()) {
     results.assign(messages.empty() ? 1 : messages.size(), status);
     return results;
   }
@@ -43,7 +43,7 @@ void Queue::SendBatchAsync(absl::Span<const OutgoingMessage> messages, SendCallb
 }
 
 absl::StatusOr<std::vector<ReceivedMessage>> Queue::Receive(const ReceiveOptions& options) {
-  if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return status;
+  if (absl::Status status = CheckMayBlock(); !status.ok()) return status;
   return state_->Receive(options);
 }
 
@@ -57,8 +57,7 @@ void Queue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) {
 }
 
 std::vector<absl::Status> Queue::DeleteBatch(absl::Span<const ReceiptHandle> handles) {
-  if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok())
-    return Repeat(status, handles.size());
+  if (absl::Status status = CheckMayBlock(); !status.ok()) return Repeat(status, handles.size());
   std::vector<absl::Status> statuses;
   state_->DeleteBatch(handles, QueueState::Wait::kYes,
                       [&statuses](std::vector<absl::Status> s) { statuses = std::move(s); });
@@ -75,8 +74,7 @@ void Queue::DeleteBatchAsync(absl::Span<const ReceiptHandle> handles, StatusesCa
 
 std::vector<absl::Status> Queue::ChangeMessageVisibilityBatch(
     absl::Span<const VisibilityChange> changes) {
-  if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok())
-    return Repeat(status, changes.size());
+  if (absl::Status status = CheckMayBlock(); !status.ok()) return Repeat(status, changes.size());
   std::vector<absl::Status> statuses;
   state_->ChangeVisibilityBatch(
       changes, QueueState::Wait::kYes,
@@ -95,7 +93,7 @@ void Queue::ChangeMessageVisibilityBatchAsync(absl::Span<const VisibilityChange>
 }
 
 absl::Status Queue::Purge() {
-  if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return status;
+  if (absl::Status status = CheckMayBlock(); !status.ok()) return status;
   return state_->Purge();
 }
 absl::StatusOr<std::vector<PeekedMessage>> Queue::Peek(const PeekOptions& options) {
@@ -105,15 +103,15 @@ absl::StatusOr<QueueDescription> Queue::Describe() { return state_->Describe(); 
 size_t Queue::maximum_message_size() const { return state_->maximum_message_size(); }
 
 absl::Status Queue::SetAttributes(const QueueAttributes& attributes) {
-  if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return status;
+  if (absl::Status status = CheckMayBlock(); !status.ok()) return status;
   return state_->SetAttributes(attributes);
 }
 absl::Status Queue::Tag(const QueueTags& tags) {
-  if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return status;
+  if (absl::Status status = CheckMayBlock(); !status.ok()) return status;
   return state_->Tag(tags);
 }
 absl::Status Queue::Untag(absl::Span<const std::string> keys) {
-  if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return status;
+  if (absl::Status status = CheckMayBlock(); !status.ok()) return status;
   return state_->Untag(keys);
 }
 

@@ -1,5 +1,5 @@
-#ifndef BARISTA_BROKER_QUEUE_VALIDATION_H_
-#define BARISTA_BROKER_QUEUE_VALIDATION_H_
+#ifndef BARISTA_BROKER_MESSAGE_VALIDATION_H_
+#define BARISTA_BROKER_MESSAGE_VALIDATION_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "barista/message.h"
 #include "barista/queue.h"
 #include "barista/queue_attributes.h"
@@ -26,6 +27,10 @@ struct MessageRules {
   BodyCharset body_charset = BodyCharset::kText;
 };
 
+// EmptyBatchRequest, TooManyEntriesInBatchRequest; `what` names an entry in the text.
+absl::Status ValidateBatch(size_t entries, absl::string_view what);
+// The same of messages to be sent, and BatchRequestTooLong.
+absl::Status ValidateSendBatch(absl::Span<const OutgoingMessage> messages);
 absl::Status ValidateMessage(const OutgoingMessage& message, const MessageRules& rules);
 absl::Status ValidateReceive(const ReceiveOptions& options);
 absl::Status ValidateVisibilityTimeout(absl::Duration timeout);
@@ -36,4 +41,4 @@ absl::Status InvalidParameter(absl::string_view field, absl::string_view value,
 
 }  // namespace barista::internal
 
-#endif  // BARISTA_BROKER_QUEUE_VALIDATION_H_
+#endif  // BARISTA_BROKER_MESSAGE_VALIDATION_H_

@@ -1,4 +1,4 @@
-#include "broker/queue/payload_pool.h"
+#include "broker/message/payload_pool.h"
 
 #include <algorithm>
 #include <iterator>

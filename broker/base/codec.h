@@ -1,5 +1,5 @@
-#ifndef BARISTA_STORAGE_CODEC_H_
-#define BARISTA_STORAGE_CODEC_H_
+#ifndef BARISTA_BROKER_BASE_CODEC_H_
+#define BARISTA_BROKER_BASE_CODEC_H_
 
 #include <bit>
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 // The integers of our rows. Values are little-endian, parts of keys big-endian (so that bytes sort
 // as numbers do).
-namespace barista::storage {
+namespace barista {
 
 static_assert(std::endian::native == std::endian::little,
               "the row formats are written for little-endian machines");
@@ -101,6 +101,6 @@ class ByteReader {
   absl::string_view rest_;
 };
 
-}  // namespace barista::storage
+}  // namespace barista
 
-#endif  // BARISTA_STORAGE_CODEC_H_
+#endif  // BARISTA_BROKER_BASE_CODEC_H_

@@ -1,4 +1,4 @@
-#include "storage/message_record.h"
+#include "broker/message/message_record.h"
 
 #include <memory>
 #include <random>
@@ -8,8 +8,11 @@
 #include "gtest/gtest.h"
 #include "tests/storage/golden.h"
 
-namespace barista::storage {
+namespace barista::internal {
 namespace {
+
+using storage::ExpectGolden;
+using storage::GoldenBytes;
 
 MessageId SomeId() {
   std::array<uint8_t, MessageId::kSize> bytes;
@@ -19,7 +22,7 @@ MessageId SomeId() {
 
 std::string Encoded(const MessageRecord& record) {
   std::string bytes(EncodedBytes(record), '\xee');
-  Encode(record, bytes.data());
+  EncodeRecord(record, bytes.data());
   return bytes;
 }
 
@@ -95,7 +98,7 @@ TEST(MessageRecordTest, ComesBackAsItWas) {
   const std::string attributes = SomeAttributes();
   for (const MessageRecord& record : {Plain(), Full(attributes)}) {
     const std::string bytes = Encoded(record);
-    absl::StatusOr<MessageRecord> decoded = Decode(bytes);
+    absl::StatusOr<MessageRecord> decoded = DecodeRecord(bytes);
     ASSERT_TRUE(decoded.ok()) << decoded.status();
     ExpectEqual(*decoded, record);
     EXPECT_GE(decoded->body.data(), bytes.data());  // views, not copies
@@ -108,7 +111,7 @@ TEST(MessageRecordTest, BytesAreAsReleased) {
   ExpectGolden("message_record_plain", Encoded(Plain()));
   ExpectGolden("message_record_full", Encoded(Full(attributes)));
   const std::string released = GoldenBytes("message_record_full");
-  absl::StatusOr<MessageRecord> decoded = Decode(released);
+  absl::StatusOr<MessageRecord> decoded = DecodeRecord(released);
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   ExpectEqual(*decoded, Full(attributes));
 }
@@ -118,7 +121,7 @@ TEST(MessageRecordTest, EmptyStringsAreNotAbsent) {
   record.group_id = "";
   record.body = "";
   const std::string bytes = Encoded(record);
-  absl::StatusOr<MessageRecord> decoded = Decode(bytes);
+  absl::StatusOr<MessageRecord> decoded = DecodeRecord(bytes);
   ASSERT_TRUE(decoded.ok());
   EXPECT_EQ(decoded->group_id, absl::string_view());
   EXPECT_EQ(decoded->dedup_id, std::nullopt);
@@ -129,12 +132,12 @@ TEST(MessageRecordTest, EveryTruncationIsAnError) {
   const std::string bytes = Encoded(Full(attributes));
   for (size_t size = 0; size < bytes.size(); ++size) {
     const Exact cut(absl::string_view(bytes).substr(0, size));
-    absl::StatusOr<MessageRecord> decoded = Decode(cut.view());
+    absl::StatusOr<MessageRecord> decoded = DecodeRecord(cut.view());
     ASSERT_EQ(decoded.status().code(), absl::StatusCode::kDataLoss) << size;
     EXPECT_EQ(GetErrorInfo(decoded.status()).reason, "DataCorrupt");
   }
   const Exact longer(bytes + "x");
-  EXPECT_EQ(Decode(longer.view()).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeRecord(longer.view()).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(MessageRecordTest, FlippedBytesAreNeverReadOutside) {
@@ -145,7 +148,7 @@ TEST(MessageRecordTest, FlippedBytesAreNeverReadOutside) {
       std::string flipped = bytes;
       flipped[at] = static_cast<char>(flipped[at] ^ (1 << bit));
       const Exact exact(flipped);
-      absl::StatusOr<MessageRecord> decoded = Decode(exact.view());
+      absl::StatusOr<MessageRecord> decoded = DecodeRecord(exact.view());
       if (decoded.ok()) {
         DecodeAttributes(decoded->attributes, decoded->attribute_count).status().IgnoreError();
       }
@@ -156,14 +159,14 @@ TEST(MessageRecordTest, FlippedBytesAreNeverReadOutside) {
 TEST(MessageRecordTest, LaterVersionIsNamed) {
   std::string bytes = Encoded(Plain());
   bytes[0] = 2;
-  const absl::Status status = Decode(bytes).status();
+  const absl::Status status = DecodeRecord(bytes).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   const ErrorInfo info = GetErrorInfo(status);
   EXPECT_EQ(info.reason, "DataDirectoryTooNew");
   EXPECT_EQ(info.value, "2");
   EXPECT_EQ(info.limit, "1");
   bytes[0] = 0;
-  EXPECT_EQ(Decode(bytes).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeRecord(bytes).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(MessageRecordTest, UnknownFieldIsSkipped) {
@@ -171,7 +174,7 @@ TEST(MessageRecordTest, UnknownFieldIsSkipped) {
   record.topic = "menu";
   std::string bytes = Encoded(record);
   bytes[kMessageRecordHeaderBytes] = 99;  // the only field gets a tag of a later version
-  absl::StatusOr<MessageRecord> decoded = Decode(bytes);
+  absl::StatusOr<MessageRecord> decoded = DecodeRecord(bytes);
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   EXPECT_EQ(decoded->topic, std::nullopt);
   EXPECT_EQ(decoded->body, "two espressos");
@@ -183,7 +186,7 @@ TEST(MessageRecordTest, FieldsOutOfOrderAreAnError) {
   record.topic = "t";
   std::string bytes = Encoded(record);
   bytes[kMessageRecordHeaderBytes] = static_cast<char>(RecordField::kTopic);
-  EXPECT_EQ(Decode(bytes).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeRecord(bytes).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(MessageRecordTest, AttributesKeepTheirOrder) {
@@ -208,4 +211,4 @@ TEST(MessageRecordTest, AttributeSectionHasExactlyItsAttributes) {
 }
 
 }  // namespace
-}  // namespace barista::storage
+}  // namespace barista::internal

@@ -1,5 +1,5 @@
-#ifndef BARISTA_BROKER_QUEUE_PAYLOAD_H_
-#define BARISTA_BROKER_QUEUE_PAYLOAD_H_
+#ifndef BARISTA_BROKER_MESSAGE_PAYLOAD_H_
+#define BARISTA_BROKER_MESSAGE_PAYLOAD_H_
 
 #include <array>
 #include <atomic>
@@ -10,8 +10,8 @@
 #include <new>
 
 #include "absl/strings/string_view.h"
-#include "broker/queue/payload_pool.h"
-#include "storage/message_record.h"
+#include "broker/message/message_record.h"
+#include "broker/message/payload_pool.h"
 
 namespace barista::internal {
 
@@ -36,9 +36,9 @@ class Payload {
     std::memcpy(payload->data(), record.data(), record.size());
     return payload;
   }
-  static Payload* Encode(PayloadPool* pool, const storage::MessageRecord& record) {
-    Payload* payload = Create(pool, storage::EncodedBytes(record));
-    storage::Encode(record, payload->data());
+  static Payload* Encode(PayloadPool* pool, const MessageRecord& record) {
+    Payload* payload = Create(pool, EncodedBytes(record));
+    EncodeRecord(record, payload->data());
     return payload;
   }
 
@@ -71,8 +71,7 @@ class Payload {
   bool has_fields() const { return Field<uint32_t>(4) != 0; }
   bool has_attributes() const { return Field<uint32_t>(8) != 0; }
   absl::string_view body() const {
-    return record().substr(storage::kMessageRecordHeaderBytes + Field<uint32_t>(4) +
-                           Field<uint32_t>(8));
+    return record().substr(kMessageRecordHeaderBytes + Field<uint32_t>(4) + Field<uint32_t>(8));
   }
   char* data() { return reinterpret_cast<char*>(this) + sizeof(Payload); }
   size_t bytes() const { return bytes_; }
@@ -96,4 +95,4 @@ class Payload {
 
 }  // namespace barista::internal
 
-#endif  // BARISTA_BROKER_QUEUE_PAYLOAD_H_
+#endif  // BARISTA_BROKER_MESSAGE_PAYLOAD_H_
