@@ -36,12 +36,13 @@ def cache(build, name):
     return [f"-D{name}={match.group(1)}"] if match else []
 
 
-def readme_example(root):
+def readme_example(root, header):
+    """The block of C++ that includes <barista/HEADER>."""
     readme = (root / "README.md").read_text(encoding="utf-8")
-    match = re.search(r"```c\+\+\n(.*?)```", readme, re.DOTALL)
-    if not match:
-        sys.exit("README.md has no ```c++ block")
-    return match.group(1)
+    blocks = [block for block in re.findall(r"```c\+\+\n(.*?)```", readme, re.DOTALL) if f"#include <barista/{header}>" in block]
+    if len(blocks) != 1:
+        sys.exit(f"README.md has {len(blocks)} blocks of C++ that include <barista/{header}>, wanted: one")
+    return blocks[0]
 
 
 def check_linkage(program):
@@ -60,7 +61,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="barista-embed-") as directory:
         scratch = pathlib.Path(directory)
         shutil.copytree(root / "tests/embed/app", scratch / "app")
-        (scratch / "app/readme_example.cc").write_text(readme_example(root), encoding="utf-8")
+        (scratch / "app/readme_example.cc").write_text(readme_example(root, "broker.h"), encoding="utf-8")
         options = ["-DCMAKE_BUILD_TYPE=Debug", *cache(build, "CMAKE_CXX_COMPILER"), *cache(build, "CMAKE_CXX_COMPILER_LAUNCHER")]
         if use in ("package", "component"):
             must(["cmake", "--install", build, "--prefix", scratch / "prefix", "--component", "barista_broker"])
