@@ -56,6 +56,12 @@ void Queue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) {
   state_->ReturnUndelivered(handles);
 }
 
+absl::StatusOr<std::unique_ptr<Consumer>> Queue::Consume(const ConsumeOptions& options) {
+  absl::StatusOr<std::shared_ptr<internal::ConsumerState>> state = state_->Consume(options);
+  if (!state.ok()) return state.status();
+  return std::make_unique<Consumer>(*std::move(state));
+}
+
 std::vector<absl::Status> Queue::DeleteBatch(absl::Span<const ReceiptHandle> handles) {
   if (absl::Status status = CheckMayBlock(); !status.ok()) return Repeat(status, handles.size());
   std::vector<absl::Status> statuses;

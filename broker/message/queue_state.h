@@ -26,6 +26,7 @@ class QueueState {
   virtual std::shared_ptr<PendingReceive> ReceiveAsync(const ReceiveOptions& options,
                                                        Queue::ReceiveCallback done) = 0;
   virtual void ReturnUndelivered(absl::Span<const ReceiptHandle> handles) = 0;
+  virtual absl::StatusOr<std::shared_ptr<ConsumerState>> Consume(const ConsumeOptions& options) = 0;
   virtual void DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wait,
                            Queue::StatusesCallback done) = 0;
   virtual void ChangeVisibilityBatch(absl::Span<const VisibilityChange> changes, Wait wait,

@@ -297,6 +297,21 @@ std::shared_ptr<PendingReceive> StandardQueue::ReceiveAsync(const ReceiveOptions
   return call;
 }
 
+absl::StatusOr<std::shared_ptr<ConsumerState>> StandardQueue::Consume(
+    const ConsumeOptions& options) {
+  if (absl::Status status = CheckOpen(); !status.ok()) return status;
+  ConsumeOptions given = options;
+  if (!given.visibility_timeout.has_value())
+    given.visibility_timeout = absl::Nanoseconds(visibility_ns_.load(std::memory_order_relaxed));
+  if (absl::Status status = ValidateConsume(given); !status.ok()) return status;
+  auto consumer = std::make_shared<QueueConsumer>(shared_from_this(), given);
+  consumers_.Add(consumer);
+  // (Whoever ended the queue before has not told this one.)
+  if (absl::Status status = CheckOpen(); !status.ok()) return status;
+  consumer->Begin();
+  return consumer;
+}
+
 void StandardQueue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) {
   std::vector<MsgId> leased;
   for (const ReceiptHandle& handle : handles) {

@@ -258,6 +258,7 @@ void StandardQueue::ReleaseLanes() {
 }
 
 void StandardQueue::EndReceives(const absl::Status& status) {
+  consumers_.End(status);
   parked_.Any();  // Whoever parks behind it finds why it has to end.
   for (bool trimmed = false;; trimmed = true) {
     // Taken aside: a callback may ask for messages again.

@@ -197,6 +197,8 @@ class StoredMessage {
 class ReceivedMessage : public StoredMessage {
  public:
   ReceiptHandle receipt_handle;
+  // Of a Consumer, which counts from 1 what it gives out; 0: of Queue::Receive.
+  uint64_t delivery = 0;
 };
 
 enum class MessageState { kVisible, kInFlight, kDelayed };

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "barista/consumer.h"
 #include "barista/message.h"
 #include "barista/queue_attributes.h"
 
@@ -116,6 +117,12 @@ class Queue {
   // at once, and the receive is not counted. Handles that no longer stand for the latest receive
   // are ignored. Never blocks; may be called inside a callback.
   void ReturnUndelivered(absl::Span<const ReceiptHandle> handles);
+
+  // Messages as they come, fetched ahead and settled in batches: see Consumer, and Worker
+  // (barista/worker.h). Never blocks. kInvalidArgument/InvalidParameterValue: an option out of its
+  // range. kNotFound/QueueDoesNotExist, kFailedPrecondition/BrokerClosed: here of an embedded
+  // broker, from the consumer's Next of a remote one.
+  absl::StatusOr<std::unique_ptr<Consumer>> Consume(const ConsumeOptions& options = {});
 
   // ---- Settling ----
 
