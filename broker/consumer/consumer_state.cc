@@ -131,7 +131,7 @@ absl::Status ConsumerState::Delete(const ReceivedMessage& message) {
     absl::StatusOr<Delivery> delivery = Find(message);
     if (!delivery.ok()) return delivery.status();
     open_.erase(delivery->number);
-    deletes_.push_back(*std::move(delivery));
+    deletes_.push_back(*delivery);
     ++deletes_asked_;
   }
   Attend();
@@ -146,7 +146,7 @@ absl::Status ConsumerState::Release(const ReceivedMessage& message, absl::Durati
     absl::StatusOr<Delivery> delivery = Find(message);
     if (!delivery.ok()) return delivery.status();
     open_.erase(delivery->number);
-    changes_.push_back({*std::move(delivery), delay});
+    changes_.push_back({*delivery, delay});
     ++changes_asked_;
   }
   Attend();
@@ -162,7 +162,7 @@ absl::Status ConsumerState::Extend(const ReceivedMessage& message,
     if (absl::Status status = CheckAsk(); !status.ok()) return status;
     absl::StatusOr<Delivery> delivery = Find(message);
     if (!delivery.ok()) return delivery.status();
-    changes_.push_back({*std::move(delivery), visibility_timeout, /*extension=*/true});
+    changes_.push_back({*delivery, visibility_timeout, /*extension=*/true});
     ++changes_asked_;
   }
   Attend();
@@ -180,9 +180,8 @@ std::vector<ConsumerState::Change> ConsumerState::TakeChanges(size_t max, uint64
   std::vector<Change> changes;
   *taken = 0;
   while (!changes_.empty() && changes.size() < max) {
-    Change& change = changes_.front();
-    if (!change.extension || open_.contains(change.delivery.number))
-      changes.push_back(std::move(change));
+    const Change& change = changes_.front();
+    if (!change.extension || open_.contains(change.delivery.number)) changes.push_back(change);
     changes_.pop_front();
     ++*taken;
   }
@@ -201,10 +200,10 @@ std::vector<ConsumerState::Delivery> ConsumerState::Open() const {
   return open;
 }
 
-void ConsumerState::ReleaseQuietly(std::vector<Delivery> deliveries) {
+void ConsumerState::ReleaseQuietly(const std::vector<Delivery>& deliveries) {
   changes_asked_ += deliveries.size();
-  for (Delivery& delivery : deliveries) {
-    changes_.push_back({std::move(delivery), absl::ZeroDuration(), /*extension=*/false,
+  for (const Delivery& delivery : deliveries) {
+    changes_.push_back({delivery, absl::ZeroDuration(), /*extension=*/false,
                         /*quiet=*/true});
   }
 }
@@ -232,11 +231,12 @@ void ConsumerState::SettledChanges(uint64_t count) {
 
 void ConsumerState::Failed(const MessageId& message, const absl::Status& status) {
   if (!failure_.ok()) return;
-  failure_ = absl::Status(status.code(),
-                          absl::StrCat("message ", message.ToString(), ": ", status.message()));
+  absl::Status failure(status.code(),
+                       absl::StrCat("message ", message.ToString(), ": ", status.message()));
   status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
-    failure_.SetPayload(type, payload);
+    failure.SetPayload(type, payload);
   });
+  failure_ = std::move(failure);
   ++notified_;
   arrived_.NotifyOne();
 }

@@ -144,7 +144,8 @@ class ConsumerState : public std::enable_shared_from_this<ConsumerState> {
     ReceiptHandle receipt_handle;
   };
 
-  void ReleaseQuietly(std::vector<Delivery> deliveries) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReleaseQuietly(const std::vector<Delivery>& deliveries)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The open delivery of `message`, or why it is none.
   absl::StatusOr<Delivery> Find(const ReceivedMessage& message) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

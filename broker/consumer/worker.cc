@@ -67,7 +67,10 @@ class Worker::Work {
   }
 
   void Begin() {
-    running_ = options_.concurrency;
+    {
+      MutexLock lock(&mutex_);
+      running_ = options_.concurrency;
+    }
     for (int i = 0; i < options_.concurrency; ++i) threads_.emplace_back([this] { Run(); });
   }
 
