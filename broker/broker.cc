@@ -9,10 +9,11 @@
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
+#include "broker/base/callback.h"
 #include "broker/broker_impl.h"
 #include "broker/commit/commit_log.h"
+#include "broker/message/validation.h"
 #include "broker/queue/engine.h"
-#include "broker/queue/validation.h"
 #include "broker/registry.h"
 #include "broker/survey.h"
 #include "storage/memory_store.h"
@@ -277,12 +278,12 @@ class BrokerImpl final : public Broker {
 
   absl::Status CheckControl() const {
     if (engine_.closed.load(std::memory_order_acquire)) return BrokerClosed();
-    return commit::CommitLog::CheckMayBlock();
+    return CheckMayBlock();
   }
 
   // From OK to the end of the backup Close waits.
   absl::Status BeginBackup(const std::string& dir) {
-    if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return status;
+    if (absl::Status status = CheckMayBlock(); !status.ok()) return status;
     if (dir.empty() || dir.front() != '/' || dir.find('\0') != std::string::npos)
       return OutOfRange("dir", dir, "an absolute path");
     MutexLock lock(&backup_mutex_);

@@ -17,6 +17,7 @@
 #include "broker/server/stream_access.h"
 #include "broker/server/text.h"
 #include "broker/server/trace_metadata.h"
+#include "broker/server/visibility_entries.h"
 
 namespace barista::server {
 namespace {
@@ -283,36 +284,17 @@ QueueService::Reactor* QueueService::ChangeMessageVisibility(
   const absl::Status checked = CheckEntries(request->entries_size());
   if (!checked.ok()) return unary.FinishNow(checked);
 
-  const auto decode =
-      [](const v1::ChangeMessageVisibilityEntry& entry) -> absl::StatusOr<VisibilityChange> {
-    const absl::StatusOr<ReceiptHandle> handle = ReceiptHandle::Parse(entry.receipt_handle());
-    if (!handle.ok()) return handle.status();
-    if (!entry.has_visibility_timeout()) {
-      return MakeError(absl::StatusCode::kInvalidArgument,
-                       "The request must contain the parameter VisibilityTimeout.",
-                       {.reason = "MissingParameter", .field = "VisibilityTimeout"});
-    }
-    const absl::StatusOr<absl::Duration> timeout =
-        DecodeDuration("VisibilityTimeout", entry.visibility_timeout());
-    if (!timeout.ok()) return timeout.status();
-    return VisibilityChange{*handle, *timeout};
-  };
-  std::vector<VisibilityChange> changes;
-  std::vector<absl::Status> decoded;
-  changes.reserve(request->entries_size());
-  decoded.reserve(request->entries_size());
-  for (const v1::ChangeMessageVisibilityEntry& entry : request->entries()) {
-    const absl::StatusOr<VisibilityChange> change = decode(entry);
-    decoded.push_back(change.status());
-    if (change.ok()) changes.push_back(*change);
-  }
-  if (changes.empty()) {
-    unary.Finish(ReplyStatuses(decoded, {}, response));
+  VisibilityEntries entries(*request);
+  if (!entries.undelivered().empty()) queue->ReturnUndelivered(entries.undelivered());
+  if (entries.changes().empty()) {
+    unary.Finish(ReplyStatuses(entries.decoded(), entries.ResultsWith({}), response));
     return unary.reactor;
   }
+  const std::vector<VisibilityChange> changes = entries.changes();
   queue->ChangeMessageVisibilityBatchAsync(
-      changes, [unary, response, decoded = std::move(decoded)](auto results) {
-        unary.Finish(ReplyStatuses(decoded, results, response));
+      changes, [unary, response, entries = std::move(entries)](auto results) {
+        unary.Finish(
+            ReplyStatuses(entries.decoded(), entries.ResultsWith(std::move(results)), response));
       });
   return unary.reactor;
 }
