@@ -257,6 +257,10 @@ std::map<std::string, std::string> FormatQueueAttributes(const QueueDescription&
   return text;
 }
 
+absl::Status CheckQueueName(absl::string_view name) { return internal::ValidateQueueName(name); }
+
+absl::Status CheckQueueTags(const QueueTags& tags) { return internal::ValidateTags(tags); }
+
 namespace internal {
 
 absl::Status ValidateQueueName(absl::string_view name) {
