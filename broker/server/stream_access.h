@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "broker/server/access.h"
-#include "broker/server/call_metrics.h"
+#include "broker/server/grpc_calls.h"
 #include "broker/server/grpc_status.h"
 
 namespace barista::server {
@@ -49,7 +49,7 @@ class StreamAccess {
 template <typename Request, typename Response>
 class RefusedStream final : public grpc::ServerBidiReactor<Request, Response> {
  public:
-  RefusedStream(const absl::Status& status, const CallMetrics::Call& counted) {
+  RefusedStream(const absl::Status& status, const GrpcCall& counted) {
     const grpc::Status refused = ToGrpcStatus(status);
     counted.End(refused);
     this->Finish(refused);

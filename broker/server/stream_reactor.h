@@ -11,9 +11,9 @@
 #include <optional>
 #include <utility>
 
-#include "broker/server/call_metrics.h"
 #include "broker/server/drain_list.h"
 #include "broker/server/executor.h"
+#include "broker/server/grpc_calls.h"
 #include "broker/server/strand.h"
 
 namespace barista::server {
@@ -43,7 +43,7 @@ class StreamReactor : public grpc::ServerBidiReactor<Request, Response>,
   struct Server {
     DrainList* drains;
     Executor* executor;
-    CallMetrics::Call counted;
+    GrpcCall counted;
   };
 
   ~StreamReactor() override { server_.drains->Leave(); }
