@@ -57,6 +57,21 @@ absl::Status ValidateOptions(const BrokerOptions& options) {
   return absl::OkStatus();
 }
 
+// Passes the commit log and leaves nothing there.
+class PingOp final : public commit::Operation {
+ public:
+  explicit PingOp(std::function<void()> answered)
+      : Operation(Durability::kMemory, 0), answered_(std::move(answered)) {}
+  absl::Status Prepare(commit::Turn&) override { return absl::OkStatus(); }
+  void Complete(const absl::Status&) override {
+    answered_();
+    delete this;
+  }
+
+ private:
+  const std::function<void()> answered_;
+};
+
 class BrokerImpl final : public Broker {
  public:
   BrokerImpl(const BrokerOptions& options, std::unique_ptr<storage::Store> store)
@@ -220,6 +235,10 @@ class BrokerImpl final : public Broker {
     MutexLock lock(&engine_.peek_mutex);
     if (engine_.store == nullptr) return BrokerClosed();
     return engine_.store->Stats();
+  }
+
+  void Ping(std::function<void()> answered) override {
+    log_.Submit(new PingOp(std::move(answered)));
   }
 
   const RecoveryReport& recovery() const override { return recovery_; }

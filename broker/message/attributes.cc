@@ -248,6 +248,10 @@ std::map<std::string, std::string> FormatQueueAttributes(const QueueDescription&
   return text;
 }
 
+absl::Status CheckQueueName(absl::string_view name) { return internal::ValidateQueueName(name); }
+
+absl::Status CheckQueueTags(const QueueTags& tags) { return internal::ValidateTags(tags); }
+
 namespace internal {
 
 std::map<std::string, std::string> FormatGivenAttributes(const QueueAttributes& attributes,

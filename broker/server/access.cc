@@ -1,7 +1,5 @@
 #include "broker/server/access.h"
 
-#include <spdlog/spdlog.h>
-
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
+#include "broker/server/log.h"
 
 namespace barista::server {
 namespace {
@@ -107,8 +106,7 @@ Need NeedOf(absl::string_view action) {
 Access::Access(std::shared_ptr<const TokenTable> tokens, int64_t requests_per_second,
                const Clock* clock)
     : has_tokens_(tokens != nullptr),
-      rate_(requests_per_second > 0 ? std::make_unique<RequestRate>(requests_per_second, clock)
-                                    : nullptr),
+      rate_(requests_per_second, clock),
       clock_(clock),
       tokens_(std::move(tokens)) {}
 
@@ -118,7 +116,7 @@ absl::Status Access::Check(const Caller& caller, absl::string_view action,
   const Need need = NeedOf(action);
   if (need == Need::kNothing) return absl::OkStatus();
   absl::Status decided = Decide(caller, action, need, queue);
-  if (!decided.ok()) LogRefusal(caller, action, decided);
+  if (!decided.ok()) LogRefusal(caller, action, queue, decided);
   return decided;
 }
 
@@ -132,11 +130,11 @@ absl::Status Access::Decide(const Caller& caller, absl::string_view action, Need
     secret = BearerToken(caller.Authorization());
     if (!secret.empty()) token = tokens->Find(secret);
   }
-  if (rate_ != nullptr) {
+  if (const int64_t per_second = rate_.per_second(); per_second > 0) {
     std::string address;
     if (token == nullptr) address = absl::StrCat("/", caller.Client());  // no token is called so
-    if (!rate_->Admit(token != nullptr ? token->name : address)) {
-      const std::string limit = absl::StrCat(rate_->per_second());
+    if (!rate_.Admit(token != nullptr ? token->name : address)) {
+      const std::string limit = absl::StrCat(per_second);
       return MakeError(
           absl::StatusCode::kResourceExhausted,
           absl::StrCat("more than ", limit, " requests per second; repeat later"),
@@ -162,14 +160,21 @@ void Access::Replace(std::shared_ptr<const TokenTable> tokens) {
   tokens_.store(std::move(tokens), std::memory_order_release);
 }
 
-void Access::LogRefusal(const Caller& caller, absl::string_view action,
+void Access::LogRefusal(const Caller& caller, absl::string_view action, absl::string_view queue,
                         const absl::Status& status) {
   const std::optional<int64_t> held_back = log_gate_.Pass(clock_->Monotonic());
   if (!held_back.has_value()) return;
   // The path of a request may hold anything.
-  spdlog::warn("refused {} from {}: {} ({} refusals before it are not in the log)",
-               absl::CHexEscape(action.substr(0, kMaxQuotedBytes)), caller.Client(),
-               GetErrorInfo(status).reason, *held_back);
+  const std::string what = absl::CHexEscape(action.substr(0, kMaxQuotedBytes));
+  const std::string client = caller.Client(), reason = GetErrorInfo(status).reason;
+  Log(spdlog::level::warn,
+      absl::StrCat("refused ", what, " from ", client, ": ", reason, " (", *held_back,
+                   " refusals before it are not in the log)"),
+      {{"method", what},
+       {"queue", absl::CHexEscape(queue.substr(0, kMaxQuotedBytes))},
+       {"client", client},
+       {"reason", reason},
+       {"held_back", *held_back}});
 }
 
 }  // namespace barista::server

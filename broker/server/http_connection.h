@@ -6,16 +6,17 @@
 #include <memory>
 
 #include "broker/server/http_server.h"
+#include "broker/server/request_ids.h"
 #include "broker/server/security/connection_limit.h"
 
 namespace barista::server {
 
 // Serves one HTTP/1.1 connection, over TLS if `tls` is set, until either side ends it. Everything
 // runs on the thread of the socket's executor; what is under way keeps the connection alive.
-// `handler` and the limit of `slot` outlive the executor's context.
+// `handler`, `ids` and the limit of `slot` outlive the executor's context.
 void ServeHttpConnection(boost::asio::ip::tcp::socket socket,
                          std::shared_ptr<boost::asio::ssl::context> tls, const HttpHandler* handler,
-                         ConnectionLimit::Slot slot);
+                         RequestIds* ids, ConnectionLimit::Slot slot);
 
 }  // namespace barista::server
 

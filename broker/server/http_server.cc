@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/json.hpp>
 #include <deque>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "barista/clock.h"
 #include "barista/error.h"
 #include "broker/server/http_connection.h"
+#include "broker/server/request_ids.h"
 #include "broker/server/security/connection_limit.h"
 #include "broker/server/security/http_tls.h"
 #include "broker/server/security/log_gate.h"
@@ -79,12 +81,17 @@ HttpResponse HttpError(const absl::Status& status) {
 
 struct HttpServer::State {
   State(const ConnectionLimit::Limits& connection_limits, const TlsIdentitySource* identities)
-      : limits{std::min(connection_limits.total, kMaxConnections), connection_limits.per_client} {
+      : limits(Capped(connection_limits)) {
     if (identities != nullptr) tls.emplace(identities);
   }
 
-  const ConnectionLimit::Limits limits;
+  static ConnectionLimit::Limits Capped(const ConnectionLimit::Limits& limits) {
+    return {std::min(limits.total, kMaxConnections), limits.per_client};
+  }
+
+  const ConnectionLimit::Limits limits;  // at the start
   LogGate log_gate;
+  RequestIds ids;
   // One of each listener. Before io: connections that are destroyed with it give their slots back.
   std::deque<ConnectionLimit> connections;
   asio::io_context io{1};
@@ -120,7 +127,7 @@ struct HttpServer::State {
       if (context == nullptr) return;
     }
     socket.set_option(tcp::no_delay(true), error);
-    ServeHttpConnection(std::move(socket), std::move(context), &listener->handler,
+    ServeHttpConnection(std::move(socket), std::move(context), &listener->handler, &ids,
                         *std::move(slot));
   }
 };
@@ -171,6 +178,14 @@ size_t HttpServer::connections() const {
   size_t open = 0;
   for (const ConnectionLimit& limit : state_->connections) open += limit.open();
   return open;
+}
+
+void HttpServer::SetLimits(const ConnectionLimit::Limits& limits) {
+  for (ConnectionLimit& limit : state_->connections) limit.SetLimits(State::Capped(limits));
+}
+
+void HttpServer::Ping(std::function<void()> answered) {
+  asio::post(state_->io, std::move(answered));
 }
 
 void HttpServer::Stop() {

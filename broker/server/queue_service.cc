@@ -35,11 +35,12 @@ void EncodeMap(const std::map<std::string, std::string>& from, TextMap* to) {
 }  // namespace
 
 QueueService::QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains,
-                           const CallMetrics* calls)
+                           GrpcCalls* calls)
     : broker_(broker), executor_(executor), access_(access), drains_(drains), calls_(calls) {}
 
-QueueService::Unary QueueService::Begin(Context* context, absl::string_view method) const {
-  return {context->DefaultReactor(), calls_->Begin(method)};
+QueueService::Unary QueueService::Begin(Context* context, absl::string_view method,
+                                        absl::string_view queue) const {
+  return {context->DefaultReactor(), calls_->Begin(context, method, queue)};
 }
 
 QueueService::Reactor* QueueService::Unary::FinishNow(const absl::Status& status) const {
@@ -82,7 +83,7 @@ absl::Status QueueService::Describe(Queue queue, v1::Queue* out) const {
 QueueService::Reactor* QueueService::CreateQueue(Context* context,
                                                  const v1::CreateQueueRequest* request,
                                                  v1::CreateQueueResponse* response) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/CreateQueue");
+  const Unary unary = Begin(context, "barista.v1.QueueService/CreateQueue", request->queue());
   const absl::Status allowed = Check(*context, "CreateQueue", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -100,7 +101,7 @@ QueueService::Reactor* QueueService::CreateQueue(Context* context,
 
 QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQueueRequest* request,
                                               v1::GetQueueResponse* response) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/GetQueue");
+  const Unary unary = Begin(context, "barista.v1.QueueService/GetQueue", request->queue());
   const absl::Status allowed = Check(*context, "GetQueue", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -113,7 +114,8 @@ QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQue
 QueueService::Reactor* QueueService::SetQueueAttributes(
     Context* context, const v1::SetQueueAttributesRequest* request,
     v1::SetQueueAttributesResponse*) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/SetQueueAttributes");
+  const Unary unary =
+      Begin(context, "barista.v1.QueueService/SetQueueAttributes", request->queue());
   const absl::Status allowed = Check(*context, "SetQueueAttributes", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -131,7 +133,7 @@ QueueService::Reactor* QueueService::SetQueueAttributes(
 QueueService::Reactor* QueueService::DeleteQueue(Context* context,
                                                  const v1::DeleteQueueRequest* request,
                                                  v1::DeleteQueueResponse*) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteQueue");
+  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteQueue", request->queue());
   const absl::Status allowed = Check(*context, "DeleteQueue", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this] { return broker_->DeleteQueue(request->queue()); });
@@ -159,7 +161,7 @@ QueueService::Reactor* QueueService::ListQueues(Context* context,
 QueueService::Reactor* QueueService::PurgeQueue(Context* context,
                                                 const v1::PurgeQueueRequest* request,
                                                 v1::PurgeQueueResponse*) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/PurgeQueue");
+  const Unary unary = Begin(context, "barista.v1.QueueService/PurgeQueue", request->queue());
   const absl::Status allowed = Check(*context, "PurgeQueue", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -171,7 +173,7 @@ QueueService::Reactor* QueueService::PurgeQueue(Context* context,
 
 QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQueueRequest* request,
                                               v1::TagQueueResponse*) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/TagQueue");
+  const Unary unary = Begin(context, "barista.v1.QueueService/TagQueue", request->queue());
   const absl::Status allowed = Check(*context, "TagQueue", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -184,7 +186,7 @@ QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQue
 QueueService::Reactor* QueueService::UntagQueue(Context* context,
                                                 const v1::UntagQueueRequest* request,
                                                 v1::UntagQueueResponse*) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/UntagQueue");
+  const Unary unary = Begin(context, "barista.v1.QueueService/UntagQueue", request->queue());
   const absl::Status allowed = Check(*context, "UntagQueue", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -200,7 +202,7 @@ QueueService::Reactor* QueueService::UntagQueue(Context* context,
 QueueService::Reactor* QueueService::SendMessage(Context* context,
                                                  const v1::SendMessageRequest* request,
                                                  v1::SendMessageResponse* response) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/SendMessage");
+  const Unary unary = Begin(context, "barista.v1.QueueService/SendMessage", request->queue());
   const absl::Status allowed = Check(*context, "SendMessage", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
@@ -233,7 +235,8 @@ QueueService::Reactor* QueueService::SendMessage(Context* context,
 QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
                                                     const v1::ReceiveMessageRequest* request,
                                                     v1::ReceiveMessageResponse* response) {
-  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/ReceiveMessage");
+  const GrpcCall counted =
+      calls_->Begin(context, "barista.v1.QueueService/ReceiveMessage", request->queue());
   const absl::Status allowed = Check(*context, "ReceiveMessage", request->queue());
   if (!allowed.ok()) return Unary{context->DefaultReactor(), counted}.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
@@ -246,7 +249,7 @@ QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
 QueueService::Reactor* QueueService::DeleteMessage(Context* context,
                                                    const v1::DeleteMessageRequest* request,
                                                    v1::DeleteMessageResponse* response) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteMessage");
+  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteMessage", request->queue());
   const absl::Status allowed = Check(*context, "DeleteMessage", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
@@ -276,7 +279,8 @@ QueueService::Reactor* QueueService::DeleteMessage(Context* context,
 QueueService::Reactor* QueueService::ChangeMessageVisibility(
     Context* context, const v1::ChangeMessageVisibilityRequest* request,
     v1::ChangeMessageVisibilityResponse* response) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/ChangeMessageVisibility");
+  const Unary unary =
+      Begin(context, "barista.v1.QueueService/ChangeMessageVisibility", request->queue());
   const absl::Status allowed = Check(*context, "ChangeMessageVisibility", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
@@ -302,7 +306,7 @@ QueueService::Reactor* QueueService::ChangeMessageVisibility(
 QueueService::Reactor* QueueService::PeekMessages(Context* context,
                                                   const v1::PeekMessagesRequest* request,
                                                   v1::PeekMessagesResponse* response) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/PeekMessages");
+  const Unary unary = Begin(context, "barista.v1.QueueService/PeekMessages", request->queue());
   const absl::Status allowed = Check(*context, "PeekMessages", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -329,7 +333,7 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
 // ---- Streams ----
 
 RawStream* QueueService::SendStream(Context* context) {
-  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/SendStream");
+  const GrpcCall counted = calls_->Begin(context, "barista.v1.QueueService/SendStream");
   StreamAccess access(access_, *context, "SendStream");
   if (absl::Status allowed = access.CheckOpen(); !allowed.ok()) {
     return new RefusedStream(allowed, counted);
@@ -339,7 +343,7 @@ RawStream* QueueService::SendStream(Context* context) {
 }
 
 RawStream* QueueService::ConsumeStream(Context* context) {
-  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/ConsumeStream");
+  const GrpcCall counted = calls_->Begin(context, "barista.v1.QueueService/ConsumeStream");
   StreamAccess access(access_, *context, "ConsumeStream");
   if (absl::Status allowed = access.CheckOpen(); !allowed.ok()) {
     return new RefusedStream(allowed, counted);

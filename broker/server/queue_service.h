@@ -12,8 +12,8 @@
 #include "barista/broker.h"
 #include "barista/v1/queue.grpc.pb.h"
 #include "broker/server/access.h"
-#include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
+#include "broker/server/grpc_calls.h"
 #include "broker/server/queue_methods.h"
 #include "broker/server/receive_call.h"
 #include "broker/server/stream_reactor.h"
@@ -29,7 +29,7 @@ class QueueService final : public QueueMethods {
   // Everything outlives the service's last call. `url_prefix` goes before the name in a queue's
   // URL.
   QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains,
-               const CallMetrics* calls);
+               GrpcCalls* calls);
 
   // Before the first call.
   void set_url_prefix(std::string prefix) { url_prefix_ = std::move(prefix); }
@@ -61,7 +61,7 @@ class QueueService final : public QueueMethods {
   RawStream* ConsumeStream(Context*) override;
 
  private:
-  // A unary call under way: counted, and answered by Finish, once.
+  // A unary call under way, answered by Finish, once.
   struct Unary {
     void Finish(const grpc::Status& status) const {
       call.End(status);
@@ -70,9 +70,9 @@ class QueueService final : public QueueMethods {
     Reactor* FinishNow(const absl::Status& status) const;
 
     Reactor* reactor;
-    CallMetrics::Call call;
+    GrpcCall call;
   };
-  Unary Begin(Context* context, absl::string_view method) const;
+  Unary Begin(Context* context, absl::string_view method, absl::string_view queue = "") const;
   // Runs `work` on the executor and ends the call with its status.
   Reactor* Submit(Unary unary, absl::AnyInvocable<absl::Status()> work);
   absl::Status Describe(Queue queue, v1::Queue* out) const;
@@ -87,7 +87,7 @@ class QueueService final : public QueueMethods {
   Executor* const executor_;
   Access* const access_;
   DrainList* const drains_;
-  const CallMetrics* const calls_;
+  GrpcCalls* const calls_;
   std::string url_prefix_;
 };
 

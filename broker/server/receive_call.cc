@@ -11,8 +11,7 @@ namespace barista::server {
 
 ReceiveCall::ReceiveCall(grpc::CallbackServerContext* context,
                          const v1::ReceiveMessageRequest* request,
-                         v1::ReceiveMessageResponse* response, DrainList* drains,
-                         CallMetrics::Call counted)
+                         v1::ReceiveMessageResponse* response, DrainList* drains, GrpcCall counted)
     : context_(context),
       request_(request),
       response_(response),

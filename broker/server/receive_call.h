@@ -12,8 +12,8 @@
 #include "barista/message.h"
 #include "barista/queue.h"
 #include "barista/v1/queue.pb.h"
-#include "broker/server/call_metrics.h"
 #include "broker/server/drain_list.h"
+#include "broker/server/grpc_calls.h"
 
 namespace barista::server {
 
@@ -32,7 +32,7 @@ class ReceiveCall final : public grpc::ServerUnaryReactor {
   // `context`, `request` and `response` are gRPC's and last until OnDone. Start() once, in the
   // handler; nothing of the call may be touched after the handler has returned it.
   ReceiveCall(grpc::CallbackServerContext* context, const v1::ReceiveMessageRequest* request,
-              v1::ReceiveMessageResponse* response, DrainList* drains, CallMetrics::Call counted);
+              v1::ReceiveMessageResponse* response, DrainList* drains, GrpcCall counted);
 
   void Start(Queue queue);
 
@@ -50,7 +50,7 @@ class ReceiveCall final : public grpc::ServerUnaryReactor {
   const v1::ReceiveMessageRequest* const request_;
   v1::ReceiveMessageResponse* const response_;
   DrainList* const drains_;
-  const CallMetrics::Call counted_;
+  const GrpcCall counted_;
   Queue queue_;
   // Written before the handler returns, read by OnCancel, which gRPC calls after that.
   std::shared_ptr<PendingReceive> pending_;

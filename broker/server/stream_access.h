@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "broker/server/access.h"
-#include "broker/server/call_metrics.h"
+#include "broker/server/grpc_calls.h"
 #include "broker/server/grpc_status.h"
 #include "broker/server/stream_reactor.h"
 
@@ -48,7 +48,7 @@ class StreamAccess {
 // A stream that may not begin: ends with `status`, and deletes itself.
 class RefusedStream final : public RawStream {
  public:
-  RefusedStream(const absl::Status& status, const CallMetrics::Call& counted) {
+  RefusedStream(const absl::Status& status, const GrpcCall& counted) {
     const grpc::Status refused = ToGrpcStatus(status);
     counted.End(refused);
     Finish(refused);

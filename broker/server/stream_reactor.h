@@ -9,9 +9,9 @@
 #include <optional>
 #include <utility>
 
-#include "broker/server/call_metrics.h"
 #include "broker/server/drain_list.h"
 #include "broker/server/executor.h"
+#include "broker/server/grpc_calls.h"
 #include "broker/server/strand.h"
 
 namespace barista::server {
@@ -45,7 +45,7 @@ class StreamReactor : public RawStream, public std::enable_shared_from_this<Stre
   struct Server {
     DrainList* drains;
     Executor* executor;
-    CallMetrics::Call counted;
+    GrpcCall counted;
   };
 
   ~StreamReactor() override { server_.drains->Leave(); }

@@ -13,6 +13,7 @@
 #include "barista/version.h"
 #include "broker/server/serve.h"
 #include "client/channel.h"
+#include "client/cli/config_command.h"
 #include "client/cli/session.h"
 
 namespace barista::cli {
@@ -83,6 +84,10 @@ int Main(int argc, char** argv) {
     return server::ServeMain(static_cast<int>(arguments.size()) - 1, arguments.data());
   }
 
+  if (at > 0 && std::strcmp(argv[at], "config") == 0) {
+    return ConfigMain(std::vector<std::string>(argv + at + 1, argv + argc), GuessFormat(at, argv));
+  }
+
   CLI::App app{"barista: a durable message broker with the semantics of Amazon SQS"};
   app.name("barista");
   app.set_version_flag("--version", absl::StrCat("barista ", BARISTA_VERSION));
@@ -90,6 +95,7 @@ int Main(int argc, char** argv) {
   app.footer(
       "Examples:\n"
       "  barista serve --data-dir ./barista-data\n"
+      "  barista config check --config barista.yaml\n"
       "  barista queue create orders\n"
       "  barista send orders 'two espressos'\n"
       "  barista receive orders --wait 20s --delete\n"
@@ -125,6 +131,7 @@ int Main(int argc, char** argv) {
 
   Command chosen;
   app.add_subcommand("serve", "Run a broker; see `barista serve --help`");
+  app.add_subcommand("config", "Check the settings of `serve`; see `barista config check --help`");
   AddQueueCommands(app, chosen);
   AddSendCommand(app, chosen);
   AddReceiveCommand(app, chosen);

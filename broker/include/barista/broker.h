@@ -2,6 +2,7 @@
 #define BARISTA_BROKER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -119,6 +120,10 @@ class Broker : public QueueHost {
   virtual absl::StatusOr<QueueSurvey> SurveyQueues(const SurveyOptions& options = {}) const = 0;
   // Asks the storage, and waits for it: some milliseconds with many files.
   virtual absl::StatusOr<StorageStats> StatStorage() const = 0;
+  // Calls `answered` when all that was submitted to the committer before is committed: soon, unless
+  // a write or a sync hangs. Also when the broker refuses writes or is closed. Costs no write.
+  // `answered` runs on any thread, perhaps within this call, and must not block.
+  virtual void Ping(std::function<void()> answered) = 0;
   virtual const RecoveryReport& recovery() const = 0;
   virtual const BrokerOptions& options() const = 0;
 

@@ -44,6 +44,11 @@ void ConnectionLimit::GiveBack(const std::string& client) {
   if (--found->second == 0) clients_.erase(found);
 }
 
+void ConnectionLimit::SetLimits(const Limits& limits) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  limits_ = limits;
+}
+
 size_t ConnectionLimit::open() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return open_;

@@ -43,11 +43,14 @@ class ConnectionLimit {
 
   size_t open() const;
 
+  // From now on; connections that are open stay, also beyond it.
+  void SetLimits(const Limits& limits);
+
  private:
   void GiveBack(const std::string& client);
 
-  const Limits limits_;
   mutable std::mutex mutex_;
+  Limits limits_;                                     // guarded by mutex_
   size_t open_ = 0;                                   // guarded by mutex_
   absl::flat_hash_map<std::string, size_t> clients_;  // guarded by mutex_; none has 0
 };

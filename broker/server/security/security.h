@@ -26,6 +26,9 @@ struct SecurityOptions {
   int max_streams = 10'000;
   // Of each client, that is token, or address where there is none; 0: no limit.
   int64_t max_requests_per_second = 0;
+
+  // Whether nobody comes in without a certificate or a token.
+  bool authenticates() const { return !token_file.empty() || !tls.client_ca.empty(); }
 };
 
 // Who comes in and what they may do: the certificates and tokens of a server, read from files now
@@ -41,11 +44,12 @@ class Security {
   // why; the other file is taken all the same. Blocks.
   absl::Status Reload();
 
+  // From now on each client may make so many requests a second; 0: no limit.
+  void SetRequestsPerSecond(int64_t limit) { access_.set_requests_per_second(limit); }
+
   Access& access() { return access_; }
   // Null: no TLS.
   const TlsIdentitySource* tls() const { return tls_.get(); }
-  // Whether nobody comes in without a certificate or a token.
-  bool authenticates() const { return access_.has_tokens() || !options_.tls.client_ca.empty(); }
 
  private:
   Security(const SecurityOptions& options, const Clock* clock,
