@@ -125,7 +125,7 @@ class Receiver {
     for (const v1::EntryResult& result : call.response.results()) {
       if (!result.has_error()) continue;
       refused_ = true;
-      session_.output().Error(ToStatus(result.error()));
+      session_.output().Error(client::FromError(result.error()));
     }
   }
 

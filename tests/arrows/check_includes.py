@@ -25,7 +25,9 @@ ROOMS = {
     "proto": ("proto", []),
     "client": ("client", ["api", "proto"]),
     "server": ("broker/server", ["api", "proto", "client"]),
-    "cli": ("client/cli", ["client", "server"]),
+    "load": ("client/load", ["api"]),
+    "load_grpc": ("client/load/grpc", ["load", "client"]),
+    "cli": ("client/cli", ["client", "server", "load_grpc"]),
     "broker": ("broker", ["topic", "delivery", "function", "metrics"]),  # broker.cc: puts the rooms together
 }
 # Free to include any room: they look at the house from outside.

@@ -1,4 +1,4 @@
-#include "bench/common/machine.h"
+#include "client/load/machine.h"
 
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -11,8 +11,14 @@
 #include "absl/strings/str_format.h"
 #include "barista/version.h"
 
-namespace barista::bench {
+namespace barista::load {
 namespace {
+
+#ifdef __clang__
+constexpr char kCompiler[] = "clang";
+#else
+constexpr char kCompiler[] = "g++";
+#endif
 
 std::string CpuModel() {
   std::ifstream cpuinfo("/proc/cpuinfo");
@@ -25,7 +31,7 @@ std::string CpuModel() {
 
 std::string FileSystem(const std::string& dir) {
   struct statfs fs;
-  if (statfs(dir.empty() ? "." : dir.c_str(), &fs) != 0) return "unknown";
+  if (statfs(dir.c_str(), &fs) != 0) return "unknown";
   switch (static_cast<uint32_t>(fs.f_type)) {
     case 0xEF53:
       return "ext4";
@@ -49,27 +55,14 @@ std::vector<std::pair<std::string, std::string>> DescribeMachine(const std::stri
   uname(&kernel);
   struct sysinfo memory {};
   sysinfo(&memory);
-  return {{"barista", BARISTA_VERSION},
-          {"cpu", absl::StrCat(std::thread::hardware_concurrency(), " x ", CpuModel())},
-          {"memory_mib", absl::StrCat(memory.totalram * memory.mem_unit >> 20)},
-          {"file_system", FileSystem(dir)},
-          {"kernel", kernel.release},
-          {"compiler", absl::StrCat("g++ ", __VERSION__)}};
+  std::vector<std::pair<std::string, std::string>> facts = {
+      {"barista", BARISTA_VERSION},
+      {"cpu", absl::StrCat(std::thread::hardware_concurrency(), " x ", CpuModel())},
+      {"memory_mib", absl::StrCat(memory.totalram * memory.mem_unit >> 20)},
+      {"kernel", kernel.release},
+      {"compiler", absl::StrCat(kCompiler, " ", __VERSION__)}};
+  if (!dir.empty()) facts.emplace_back("file_system", FileSystem(dir));
+  return facts;
 }
 
-std::string JsonString(absl::string_view text) {
-  std::string json = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      absl::StrAppend(&json, "\\", std::string(1, c));
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      absl::StrAppendFormat(&json, "\\u%04x", c);
-    } else {
-      json.push_back(c);
-    }
-  }
-  json.push_back('"');
-  return json;
-}
-
-}  // namespace barista::bench
+}  // namespace barista::load

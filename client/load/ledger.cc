@@ -1,9 +1,9 @@
-#include "bench/load/ledger.h"
+#include "client/load/ledger.h"
 
 #include <cstring>
 #include <utility>
 
-namespace barista::bench {
+namespace barista::load {
 namespace {
 
 constexpr size_t kRunDigits = 8, kProducerDigits = 8, kNumberDigits = 16;
@@ -62,33 +62,37 @@ bool NumberSet::Contains(uint64_t number) const {
              0;
 }
 
-MessageText::MessageText(uint32_t run, size_t body_bytes) : pattern_(body_bytes, '.') {
+MessageText::MessageText(uint32_t run, BodySizes sizes)
+    : sizes_(std::move(sizes)), pattern_(sizes_.most(), '.') {
   WriteHex(run, kRunDigits, pattern_.data());
-  for (size_t i = kHeaderBytes; i < body_bytes; ++i) {
+  for (size_t i = kHeaderBytes; i < pattern_.size(); ++i) {
     pattern_[i] = static_cast<char>('a' + i % 26);
   }
 }
 
-void MessageText::Write(const LoadMessage& message, char* out) const {
-  std::memcpy(out, pattern_.data(), pattern_.size());
+size_t MessageText::Write(const LoadMessage& message, char* out) const {
+  const size_t bytes = sizes_.Of(message.number);
+  std::memcpy(out, pattern_.data(), bytes);
   out += kRunDigits;
   WriteHex(message.producer, kProducerDigits, out);
   WriteHex(message.number, kNumberDigits, out + kProducerDigits);
   WriteHex(static_cast<uint64_t>(message.intended_ns), 16, out + kProducerDigits + kNumberDigits);
+  return bytes;
 }
 
 std::optional<LoadMessage> MessageText::Read(absl::string_view body) const {
-  if (body.size() != pattern_.size() ||
+  if (body.size() < kHeaderBytes || body.size() > pattern_.size() ||
       std::memcmp(body.data(), pattern_.data(), kRunDigits) != 0 ||
       std::memcmp(body.data() + kHeaderBytes, pattern_.data() + kHeaderBytes,
-                  pattern_.size() - kHeaderBytes) != 0) {
+                  body.size() - kHeaderBytes) != 0) {
     return std::nullopt;
   }
   const char* header = body.data() + kRunDigits;
   uint64_t producer, number, intended;
   if (!ReadHex(header, kProducerDigits, &producer) ||
       !ReadHex(header + kProducerDigits, kNumberDigits, &number) ||
-      !ReadHex(header + kProducerDigits + kNumberDigits, 16, &intended)) {
+      !ReadHex(header + kProducerDigits + kNumberDigits, 16, &intended) ||
+      body.size() != sizes_.Of(number)) {
     return std::nullopt;
   }
   return LoadMessage{static_cast<uint32_t>(producer), number, static_cast<int64_t>(intended)};
@@ -142,4 +146,4 @@ Ledger::Verdict Ledger::Judge() const {
   return verdict;
 }
 
-}  // namespace barista::bench
+}  // namespace barista::load

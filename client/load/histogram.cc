@@ -1,10 +1,10 @@
-#include "bench/load/histogram.h"
+#include "client/load/histogram.h"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 
-namespace barista::bench {
+namespace barista::load {
 
 size_t Histogram::BucketOf(uint64_t value) {
   value = std::min(value, kMax);
@@ -59,4 +59,4 @@ uint64_t Histogram::Percentile(double percent) const {
   return max();
 }
 
-}  // namespace barista::bench
+}  // namespace barista::load

@@ -1,12 +1,12 @@
-#ifndef BARISTA_BENCH_LOAD_CREDITS_H_
-#define BARISTA_BENCH_LOAD_CREDITS_H_
+#ifndef BARISTA_CLIENT_LOAD_CREDITS_H_
+#define BARISTA_CLIENT_LOAD_CREDITS_H_
 
 #include <condition_variable>
 #include <mutex>
 
 #include "absl/time/time.h"
 
-namespace barista::bench {
+namespace barista::load {
 
 // A counting semaphore with a single taker that takes several at a time. Thread-safe for any number
 // of givers; may be destroyed as soon as the last Give's credits were taken.
@@ -48,6 +48,6 @@ class Credits {
   int wanted_ = 0;  // guarded by mutex_; what a waiting taker wants
 };
 
-}  // namespace barista::bench
+}  // namespace barista::load
 
-#endif  // BARISTA_BENCH_LOAD_CREDITS_H_
+#endif  // BARISTA_CLIENT_LOAD_CREDITS_H_

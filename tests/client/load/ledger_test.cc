@@ -1,17 +1,17 @@
-#include "bench/load/ledger.h"
+#include "client/load/ledger.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace barista::bench {
+namespace barista::load {
 namespace {
 
 constexpr uint32_t kRun = 0xc0ffee;
 
 std::string Body(const MessageText& text, const LoadMessage& message) {
-  std::string body(text.body_bytes(), '\0');
-  text.Write(message, body.data());
+  std::string body(text.sizes().most(), '\0');
+  body.resize(text.Write(message, body.data()));
   return body;
 }
 
@@ -48,6 +48,15 @@ TEST(MessageTextTest, RefusesEveryAlteredByte) {
   }
   EXPECT_FALSE(text.Read(body + "x").has_value());
   EXPECT_FALSE(text.Read(absl::string_view(body).substr(1)).has_value());
+}
+
+TEST(MessageTextTest, HasTheSizeOfItsNumber) {
+  const MessageText text(kRun, *BodySizes::InTurn({100, 1024}));
+  EXPECT_EQ(Body(text, {1, 2, 3}).size(), 100u);
+  const std::string longer = Body(text, {1, 3, 3});
+  EXPECT_EQ(longer.size(), 1024u);
+  EXPECT_EQ(text.Read(longer)->number, 3u);
+  EXPECT_FALSE(text.Read(absl::string_view(longer).substr(0, 100)).has_value());
 }
 
 TEST(MessageTextTest, RefusesMessagesOfAnotherRun) {
@@ -108,4 +117,4 @@ TEST_F(LedgerTest, WhatWasNeverSentIsForeign) {
 }
 
 }  // namespace
-}  // namespace barista::bench
+}  // namespace barista::load

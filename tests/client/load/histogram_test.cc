@@ -1,4 +1,4 @@
-#include "bench/load/histogram.h"
+#include "client/load/histogram.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace barista::bench {
+namespace barista::load {
 namespace {
 
 TEST(HistogramTest, EmptyReportsZero) {
@@ -95,4 +95,4 @@ TEST(HistogramTest, CountsEveryValueOfConcurrentRecorders) {
 }
 
 }  // namespace
-}  // namespace barista::bench
+}  // namespace barista::load

@@ -1,5 +1,5 @@
-#ifndef BARISTA_BENCH_LOAD_LEDGER_H_
-#define BARISTA_BENCH_LOAD_LEDGER_H_
+#ifndef BARISTA_CLIENT_LOAD_LEDGER_H_
+#define BARISTA_CLIENT_LOAD_LEDGER_H_
 
 #include <array>
 #include <atomic>
@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "client/load/body_sizes.h"
 
-namespace barista::bench {
+namespace barista::load {
 
 // A set of numbers from 0 on, dense. Thread-safe, lock-free. Memory: an eighth of a byte per
 // number, in chunks of 32 KiB.
@@ -45,22 +46,24 @@ struct LoadMessage {
 };
 
 // The text of messages: a header of hexadecimal digits {run, producer, number, intended time} and
-// filler. Immutable.
+// filler, as long as the number says. Immutable.
 class MessageText {
  public:
   static constexpr size_t kHeaderBytes = 8 + 8 + 16 + 16;
+  static_assert(BodySizes::kLeast == kHeaderBytes);
 
-  // `body_bytes` >= kHeaderBytes. `run` tells messages of this run from those of others.
-  MessageText(uint32_t run, size_t body_bytes);
+  // `run` tells messages of this run from those of others.
+  MessageText(uint32_t run, BodySizes sizes);
 
-  size_t body_bytes() const { return pattern_.size(); }
-  // Writes body_bytes() to `out`.
-  void Write(const LoadMessage& message, char* out) const;
+  const BodySizes& sizes() const { return sizes_; }
+  // Writes sizes().Of(message.number) bytes to `out`, and says how many these are.
+  size_t Write(const LoadMessage& message, char* out) const;
   // Nullopt if `body` is not, to the last byte, what Write writes.
   std::optional<LoadMessage> Read(absl::string_view body) const;
 
  private:
-  std::string pattern_;  // a body with the run filled in
+  BodySizes sizes_;
+  std::string pattern_;  // the longest body, with the run filled in
 };
 
 // Judges deliveries: every acknowledged message is received at least once, nothing else is
@@ -103,6 +106,6 @@ class Ledger {
   std::atomic<uint64_t> duplicates_{0}, foreign_{0};
 };
 
-}  // namespace barista::bench
+}  // namespace barista::load
 
-#endif  // BARISTA_BENCH_LOAD_LEDGER_H_
+#endif  // BARISTA_CLIENT_LOAD_LEDGER_H_

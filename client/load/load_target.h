@@ -1,5 +1,5 @@
-#ifndef BARISTA_BENCH_LOAD_LOAD_TARGET_H_
-#define BARISTA_BENCH_LOAD_LOAD_TARGET_H_
+#ifndef BARISTA_CLIENT_LOAD_LOAD_TARGET_H_
+#define BARISTA_CLIENT_LOAD_LOAD_TARGET_H_
 
 #include <map>
 #include <memory>
@@ -13,9 +13,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "barista/broker.h"
+#include "barista/stats.h"
 
-namespace barista::bench {
+namespace barista::load {
 
 // Messages as a target received them, with what it needs to delete them.
 class ReceivedBatch {
@@ -29,6 +29,14 @@ class ReceivedBatch {
 struct SendHow {
   absl::Duration delay = absl::ZeroDuration();
   std::optional<absl::string_view> group_id = std::nullopt;
+  int producer = 0;  // who sends: producers may have a stream each
+};
+
+struct ReceiveHow {
+  int max_messages = 10;
+  // How long to wait for a first message. A stream waits until there is one.
+  absl::Duration wait = absl::ZeroDuration();
+  int consumer = 0;  // who receives: consumers may have a stream each
 };
 
 // A broker that the load generator can drive. Thread-safe. Callbacks run exactly once, inside the
@@ -41,23 +49,32 @@ class LoadTarget {
 
   virtual ~LoadTarget() = default;
 
-  // "embedded", "grpc".
+  // "embedded", "grpc", "grpc streams".
   virtual std::string name() const = 0;
   // Creates the queues that the calls below name by their index, with `attributes` in text form
   // (barista/queue_attributes.h). An existing queue with the same values is used as it is.
   virtual absl::Status CreateQueues(const std::vector<std::string>& names,
                                     const std::map<std::string, std::string>& attributes) = 0;
+  // Deletes those that CreateQueues created or found, also after it failed. The first error; those
+  // that are gone are none. When nothing is under way.
+  virtual absl::Status DeleteQueues() = 0;
+
   // Sends `bodies` together. They are copied before the call returns. One status each.
   virtual void Send(size_t queue, absl::Span<const absl::string_view> bodies, const SendHow& how,
                     Done done) = 0;
-  virtual void Receive(size_t queue, int max_messages, absl::Duration wait, Received received) = 0;
+  virtual void Receive(size_t queue, const ReceiveHow& how, Received received) = 0;
+  // Receives that wait end, with nothing, and later ones do not wait any more. For the end of a
+  // target's life.
+  virtual void EndReceives() = 0;
   // Deletes all messages of `batch`. One status each.
   virtual void Delete(size_t queue, std::unique_ptr<ReceivedBatch> batch, Done done) = 0;
 
+  // Why calls cannot succeed any more, where the target knows.
+  virtual absl::Status failure() const { return absl::OkStatus(); }
   // The engine's own counts, where they can be had.
   virtual std::optional<BrokerStats> Stats() const { return std::nullopt; }
 };
 
-}  // namespace barista::bench
+}  // namespace barista::load
 
-#endif  // BARISTA_BENCH_LOAD_LOAD_TARGET_H_
+#endif  // BARISTA_CLIENT_LOAD_LOAD_TARGET_H_

@@ -1,12 +1,12 @@
-#ifndef BARISTA_BENCH_LOAD_HISTOGRAM_H_
-#define BARISTA_BENCH_LOAD_HISTOGRAM_H_
+#ifndef BARISTA_CLIENT_LOAD_HISTOGRAM_H_
+#define BARISTA_CLIENT_LOAD_HISTOGRAM_H_
 
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 
-namespace barista::bench {
+namespace barista::load {
 
 // Counts values in log-linear buckets: exact below 128, then 64 buckets for each power of two, so a
 // reported value is at most 1/64 above the true one. Values from 0 to kMax; larger ones count as
@@ -49,6 +49,6 @@ class Histogram {
   std::atomic<uint64_t> max_{0};
 };
 
-}  // namespace barista::bench
+}  // namespace barista::load
 
-#endif  // BARISTA_BENCH_LOAD_HISTOGRAM_H_
+#endif  // BARISTA_CLIENT_LOAD_HISTOGRAM_H_
