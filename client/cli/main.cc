@@ -130,6 +130,7 @@ int Main(int argc, char** argv) {
   AddReceiveCommand(app, chosen);
   AddMessageCommands(app, chosen);
   AddBackupCommands(app, chosen);
+  AddBenchCommand(app, chosen);
   AddCommand(app, "version", "Print the version", "")->callback([&chosen] {
     chosen = PrintVersion;
   });
@@ -160,7 +161,7 @@ int Main(int argc, char** argv) {
     Output(format).Error(WrongUsage(admin.status().message()));
     return kWrongUsage;
   }
-  Session session(format, *std::move(client), *std::move(admin));
+  Session session(globals, format, *std::move(client), *std::move(admin));
   return chosen(session);
 }
 
