@@ -130,6 +130,18 @@ Environment ProcessEnvironment() {
   };
 }
 
+void AddServeFlags(CLI::App& app, ServeFlags& flags) {
+  app.add_option("--config", flags.config_file, "A YAML file with settings")->type_name("FILE");
+  for (const Setting& setting : Settings()) {
+    const std::string flag = absl::StrCat("--", setting.name);
+    std::string& value = flags.values[setting.name];
+    flags.options[setting.name] =
+        setting.placeholder == nullptr
+            ? app.add_flag(flag, value, setting.help)
+            : app.add_option(flag, value, setting.help)->type_name(setting.placeholder);
+  }
+}
+
 ParsedArguments ParseServeArguments(int argc, const char* const* argv,
                                     const Environment& environment) {
   CLI::App app("Serves queues over gRPC until SIGTERM.", "barista serve");
@@ -142,19 +154,9 @@ ParsedArguments ParseServeArguments(int argc, const char* const* argv,
       "Examples:\n"
       "  barista serve --data-dir /var/lib/barista\n"
       "  barista serve --memory --grpc-listen unix:/run/barista.sock\n");
-  std::string config_file;
-  std::map<std::string, std::string> values;
-  std::map<std::string, CLI::Option*> options;
+  ServeFlags given_flags;
   try {
-    app.add_option("--config", config_file, "A YAML file with settings")->type_name("FILE");
-    for (const Setting& setting : Settings()) {
-      const std::string flag = absl::StrCat("--", setting.name);
-      std::string& value = values[setting.name];
-      options[setting.name] =
-          setting.placeholder == nullptr
-              ? app.add_flag(flag, value, setting.help)
-              : app.add_option(flag, value, setting.help)->type_name(setting.placeholder);
-    }
+    AddServeFlags(app, given_flags);
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     return {.config = std::nullopt, .exit_code = 0, .text = app.help()};
@@ -163,9 +165,12 @@ ParsedArguments ParseServeArguments(int argc, const char* const* argv,
   }
 
   GivenSettings flags;
-  for (const auto& [name, option] : options) {
-    if (option->count() > 0) flags[name] = {Source::kFlag, values[name], absl::StrCat("--", name)};
+  for (const auto& [name, option] : given_flags.options) {
+    if (option->count() > 0) {
+      flags[name] = {Source::kFlag, given_flags.values[name], absl::StrCat("--", name)};
+    }
   }
+  std::string config_file = given_flags.config_file;
   if (config_file.empty()) config_file = environment("BARISTA_CONFIG").value_or("");
   const absl::StatusOr<GivenSettings> given = Gather(flags, config_file, environment);
   if (!given.ok()) return Refuse(given.status().message());

@@ -2,10 +2,16 @@
 #define BROKER_SERVER_CONFIG_H_
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
 #include "broker/server/server.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace barista::server {
 
@@ -26,6 +32,16 @@ struct ParsedArguments {
   int exit_code = 0;
   std::string text;
 };
+
+// The flags of `barista serve` and what was given for them, as text.
+struct ServeFlags {
+  std::string config_file;
+  std::map<std::string, std::string> values;    // by Setting::name
+  std::map<std::string, CLI::Option*> options;  // by Setting::name; the app's
+};
+// Adds every flag of `barista serve` to `app`; `flags` outlives the parsing. Also for those who
+// only want to know which flags there are.
+void AddServeFlags(CLI::App& app, ServeFlags& flags);
 
 // Every setting has one name in three spellings: the flag --sync-interval, the environment variable
 // BARISTA_SYNC_INTERVAL and the key sync_interval of the YAML file that --config (or

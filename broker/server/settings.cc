@@ -119,7 +119,7 @@ constexpr Setting kSettings[] = {
      [](absl::string_view value, ServeConfig& config) {
        return Assign(ParseBytes(value, 64 * kMiB, kTiB), config.server.broker.memory_limit_bytes);
      }},
-    {"default-durability", "LEVEL",
+    {"default-durability", "fsync|os|memory",
      "Durability of queues that do not ask for one: fsync (survives power loss), os (survives a "
      "crash "
      "of the process) or memory [fsync]",
@@ -187,7 +187,7 @@ constexpr Setting kSettings[] = {
      [](absl::string_view value, ServeConfig& config) {
        return Assign(ParseSwitch(value), config.server.manual_clock);
      }},
-    {"log-level", "LEVEL", "trace, debug, info, warn, error or off; to standard error [info]",
+    {"log-level", "trace|debug|info|warn|error|off", "What is told on standard error [info]",
      [](absl::string_view value, ServeConfig& config) {
        for (const absl::string_view level : {"trace", "debug", "info", "warn", "error", "off"}) {
          if (value == level) return AssignText(value, config.log_level);

@@ -25,6 +25,11 @@ struct GlobalOptions {
   absl::Duration timeout = absl::Seconds(30);
 };
 
+// Puts the token of the token file, or of the environment variable BARISTA_TOKEN, into
+// `globals.channel`. It is never on the command line, where every user of the machine can read it.
+// kInvalidArgument: the file cannot be read, or is empty.
+absl::Status FindToken(GlobalOptions& globals);
+
 // What a command works with: the broker that was named and the two outputs.
 class Session {
  public:
@@ -63,6 +68,7 @@ void AddReceiveCommand(CLI::App& app, Command& chosen);     // receive
 void AddMessageCommands(CLI::App& app, Command& chosen);    // peek, delete, change-visibility
 void AddBackupCommands(CLI::App& app, Command& chosen);     // backup, restore, verify
 void AddBenchCommand(CLI::App& app, Command& chosen);       // bench
+void AddCompletionCommand(CLI::App& app, Command& chosen);  // completion
 
 // Options whose values are checked as they are parsed; a bad one is wrong usage and names the
 // option.
