@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
 #include "barista/rpc/status.pb.h"
+#include "barista/v1/error.pb.h"
 
 namespace barista::client {
 namespace {
@@ -155,6 +156,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const ChannelOptions&
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kHttp2FrameBytes);
   // A broker is a neighbour: proxies of the environment are for the web.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  if (options.own_connection) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   if (options.token.empty()) return grpc::CreateCustomChannel(*target, *credentials, arguments);
   std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(std::make_unique<TokenInterceptorFactory>(options.token));
@@ -195,6 +197,15 @@ absl::Status FromCallStatus(const grpc::Status& status, absl::string_view server
         "the broker at ", server, " did not answer within ", absl::FormatDuration(timeout)));
   }
   return result;
+}
+
+absl::Status FromError(const v1::Error& error) {
+  ErrorInfo info;
+  info.reason = error.reason();
+  info.field = error.field();
+  info.value = error.value();
+  info.limit = error.limit();
+  return MakeError(static_cast<absl::StatusCode>(error.code()), error.message(), info);
 }
 
 }  // namespace barista::client

@@ -36,8 +36,9 @@
 #include "bench/grpc/serve_process.h"
 #include "bench/grpc/skeleton.pb.h"
 #include "bench/grpc/skeleton_server.h"
-#include "bench/load/embedded_target.h"
-#include "bench/load/load_generator.h"
+#include "client/load/embedded_target.h"
+#include "client/load/load_generator.h"
+#include "client/load/report.h"
 
 namespace barista::bench {
 namespace {
@@ -338,16 +339,16 @@ absl::StatusOr<Result> RunEmbeddedCycle(const Settings& settings, int batch, int
   options.data_dir = dir / "data";
   auto broker = Broker::Open(options);
   if (!broker.ok()) return broker.status();
-  auto target = NewEmbeddedTarget(broker->get());
-  LoadOptions load;
-  load.body_bytes = static_cast<size_t>(settings.body_bytes);
+  auto target = load::NewEmbeddedTarget(broker->get());
+  load::LoadOptions load;
+  load.body = static_cast<size_t>(settings.body_bytes);
   load.send_batch = batch;
   load.receive_batch = batch;
   load.in_flight = window;
   load.measured = absl::Seconds(settings.seconds);
   auto report = RunLoad(*target, load);
   if (!report.ok()) return report.status();
-  if (!report->good()) return absl::InternalError(ReportText(*report, dir.path()));
+  if (!report->good()) return absl::InternalError(load::ReportText(*report));
   return Result{report->completed_per_second, report->cpu_us_per_message};
 }
 

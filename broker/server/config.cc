@@ -112,6 +112,19 @@ Environment ProcessEnvironment() {
   };
 }
 
+void AddServeFlags(CLI::App& app, ServeFlags& flags) {
+  app.add_option("--config", flags.config_file, "A YAML file with settings and queues")
+      ->type_name("FILE");
+  for (const Setting& setting : Settings()) {
+    const std::string flag = absl::StrCat("--", setting.name);
+    std::string& value = flags.values[setting.name];
+    flags.options[setting.name] =
+        setting.placeholder == nullptr
+            ? app.add_flag(flag, value, setting.help)
+            : app.add_option(flag, value, setting.help)->type_name(setting.placeholder);
+  }
+}
+
 ParsedArguments ParseServeArguments(int argc, const char* const* argv,
                                     const Environment& environment) {
   CLI::App app("Serves queues over gRPC until SIGTERM.", "barista serve");
@@ -125,20 +138,9 @@ ParsedArguments ParseServeArguments(int argc, const char* const* argv,
       "Examples:\n"
       "  barista serve --data-dir /var/lib/barista\n"
       "  barista serve --memory --grpc-listen unix:/run/barista.sock\n");
-  std::string config_file;
-  std::map<std::string, std::string> values;
-  std::map<std::string, CLI::Option*> options;
+  ServeFlags given_flags;
   try {
-    app.add_option("--config", config_file, "A YAML file with settings and queues")
-        ->type_name("FILE");
-    for (const Setting& setting : Settings()) {
-      const std::string flag = absl::StrCat("--", setting.name);
-      std::string& value = values[setting.name];
-      options[setting.name] =
-          setting.placeholder == nullptr
-              ? app.add_flag(flag, value, setting.help)
-              : app.add_option(flag, value, setting.help)->type_name(setting.placeholder);
-    }
+    AddServeFlags(app, given_flags);
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     return {.config = std::nullopt, .exit_code = 0, .text = app.help()};
@@ -147,15 +149,15 @@ ParsedArguments ParseServeArguments(int argc, const char* const* argv,
   }
 
   GivenSettings flags;
-  for (const auto& [name, option] : options) {
+  for (const auto& [name, option] : given_flags.options) {
     if (option->count() > 0) {
-      flags[name] = {values[name], {Source::kFlag, absl::StrCat("--", name)}};
+      flags[name] = {given_flags.values[name], {Source::kFlag, absl::StrCat("--", name)}};
     }
   }
   ParsedArguments parsed;
   ServeConfig& config = parsed.config.emplace();
-  config.config_file = config_file;
-  if (config_file.empty()) config.config_file = environment("BARISTA_CONFIG").value_or("");
+  config.config_file = given_flags.config_file;
+  if (config.config_file.empty()) config.config_file = environment("BARISTA_CONFIG").value_or("");
   SettingsFile file;
   if (!config.config_file.empty()) file = ReadSettingsFile(config.config_file, &parsed.errors);
   Apply(Gather(flags, file, environment), config, &parsed.errors);

@@ -10,6 +10,11 @@
 #include "broker/server/log.h"
 #include "broker/server/server.h"
 
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
 namespace barista::server {
 
 // Where the value of a setting comes from, weakest first.
@@ -44,6 +49,16 @@ struct ParsedArguments {
   // What is wrong, each of one line; `text` has them too.
   std::vector<std::string> errors = {};
 };
+
+// The flags of `barista serve` and what was given for them, as text.
+struct ServeFlags {
+  std::string config_file;
+  std::map<std::string, std::string> values;    // by Setting::name
+  std::map<std::string, CLI::Option*> options;  // by Setting::name; the app's
+};
+// Adds every flag of `barista serve` to `app`; `flags` outlives the parsing. Also for those who
+// only want to know which flags there are.
+void AddServeFlags(CLI::App& app, ServeFlags& flags);
 
 // Every setting has one name in three spellings: the flag --sync-interval, the environment variable
 // BARISTA_SYNC_INTERVAL and the key sync_interval of the YAML file that --config (or

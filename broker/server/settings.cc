@@ -163,7 +163,7 @@ constexpr Setting kSettings[] = {
      [](const ServeConfig& config) -> std::string {
        return FormatBytes(config.server.broker.memory_limit_bytes);
      }},
-    {"default-durability", "LEVEL",
+    {"default-durability", "fsync|os|memory",
      "Durability of queues that do not ask for one: fsync (survives power loss), os (survives a "
      "crash "
      "of the process) or memory [fsync]",
@@ -262,7 +262,7 @@ constexpr Setting kSettings[] = {
      [](const ServeConfig& config) -> std::string {
        return SwitchText(config.server.manual_clock);
      }},
-    {"log-level", "LEVEL", "trace, debug, info, warn, error or off; to standard error [info]",
+    {"log-level", "trace|debug|info|warn|error|off", "What is told on standard error [info]",
      Reload::kLive,
      [](absl::string_view value, ServeConfig& config) {
        for (const absl::string_view level : {"trace", "debug", "info", "warn", "error", "off"}) {

@@ -1,7 +1,6 @@
 // The `barista` command: the broker as a process (`serve`) and a client of it.
 
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -11,8 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "barista/version.h"
+#include "broker/server/config.h"
 #include "broker/server/serve.h"
-#include "client/channel.h"
+#include "client/cli/completion_command.h"
 #include "client/cli/config_command.h"
 #include "client/cli/session.h"
 
@@ -46,19 +46,6 @@ Format GuessFormat(int argc, char** argv) {
     if (std::strcmp(argv[i], "--output") == 0 && i + 1 < argc) return FormatOf(argv[i + 1]);
   }
   return Format::kText;
-}
-
-// A token is never on the command line, where every user of the machine can read it.
-absl::Status FindToken(GlobalOptions& globals) {
-  if (globals.token_file.empty()) {
-    const char* const token = std::getenv("BARISTA_TOKEN");
-    if (token != nullptr) globals.channel.token = token;
-    return absl::OkStatus();
-  }
-  absl::StatusOr<std::string> token = client::ReadTokenFile(globals.token_file);
-  if (!token.ok()) return token.status();
-  globals.channel.token = *std::move(token);
-  return absl::OkStatus();
 }
 
 int PrintVersion(Session& session) {
@@ -130,17 +117,25 @@ int Main(int argc, char** argv) {
                     "How long to wait for the broker's answer, beyond --wait (default 30s)");
 
   Command chosen;
-  app.add_subcommand("serve", "Run a broker; see `barista serve --help`");
+  // The flags are for the completion alone: ServeMain parses them.
+  server::ServeFlags serve_flags;
+  server::AddServeFlags(*app.add_subcommand("serve", "Run a broker; see `barista serve --help`"),
+                        serve_flags);
   app.add_subcommand("config", "Check the settings of `serve`; see `barista config check --help`");
   AddQueueCommands(app, chosen);
   AddSendCommand(app, chosen);
   AddReceiveCommand(app, chosen);
   AddMessageCommands(app, chosen);
   AddBackupCommands(app, chosen);
+  AddBenchCommand(app, chosen);
+  AddCompletionCommand(app, chosen);
   AddCommand(app, "version", "Print the version", "")->callback([&chosen] {
     chosen = PrintVersion;
   });
 
+  if (argc > 2 && std::strcmp(argv[1], kCompleteCommand) == 0) {
+    return PrintCompletions(app, globals, argv[2], {argv + 3, argv + argc});
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {  // --help, --version
@@ -167,7 +162,7 @@ int Main(int argc, char** argv) {
     Output(format).Error(WrongUsage(admin.status().message()));
     return kWrongUsage;
   }
-  Session session(format, *std::move(client), *std::move(admin));
+  Session session(globals, format, *std::move(client), *std::move(admin));
   return chosen(session);
 }
 

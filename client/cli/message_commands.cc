@@ -57,7 +57,7 @@ int64_t CountDone(Session& session, const Response& response) {
   int64_t done = 0;
   for (const v1::EntryResult& result : response.results()) {
     if (result.has_error()) {
-      session.output().Error(ToStatus(result.error()));
+      session.output().Error(client::FromError(result.error()));
     } else {
       ++done;
     }

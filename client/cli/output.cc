@@ -56,6 +56,12 @@ std::string ReasonOf(const absl::Status& status) {
                                               : absl::StatusCodeToString(status.code());
 }
 
+// Over a counter that Progress has drawn.
+void WriteToTerminalOrFile(absl::string_view text) {
+  if (isatty(STDERR_FILENO) == 1) std::fputs("\r\x1b[K", stderr);
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
 }  // namespace
 
 absl::Status WrongUsage(absl::string_view message) {
@@ -112,13 +118,12 @@ void Output::Error(const absl::Status& status, std::optional<int64_t> line) cons
     const std::string hint = HintFor(reason);
     if (!hint.empty() && !line.has_value()) absl::StrAppend(&text, "hint: ", hint, "\n");
   }
-  std::fwrite(text.data(), 1, text.size(), stderr);
+  WriteToTerminalOrFile(text);
 }
 
 void Output::Note(absl::string_view text) const {
   if (json()) return;
-  const std::string line = absl::StrCat(text, "\n");
-  std::fwrite(line.data(), 1, line.size(), stderr);
+  WriteToTerminalOrFile(absl::StrCat(text, "\n"));
 }
 
 Table::Table(std::vector<std::string> heading) { rows_.push_back(std::move(heading)); }
@@ -155,7 +160,7 @@ bool Progress::IsDue() {
 }
 
 void Progress::Draw(absl::string_view text) const {
-  const std::string line = absl::StrCat("\r\x1b[K", verb_, " ", text);
+  const std::string line = absl::StrCat("\r\x1b[K", verb_, verb_.empty() ? "" : " ", text);
   std::fwrite(line.data(), 1, line.size(), stderr);
   std::fflush(stderr);
 }
@@ -164,11 +169,28 @@ void Progress::Update(int64_t count) {
   if (IsDue()) Draw(CountAndRate(count, elapsed()));
 }
 
+void Progress::UpdateText(absl::string_view text) {
+  if (IsDue()) Draw(text);
+}
+
 void Progress::UpdateBytes(int64_t done, int64_t total) {
   if (!IsDue()) return;
   Draw(absl::StrFormat(
       "%s of %s (%.0f %%)", BytesText(done), BytesText(total),
       total > 0 ? 100.0 * static_cast<double>(done) / static_cast<double>(total) : 100.0));
+}
+
+Ticking::Ticking(absl::string_view verb) : progress_(verb), thread_([this] { Draw(); }) {}
+
+Ticking::~Ticking() {
+  ended_.Notify();
+  thread_.join();
+}
+
+void Ticking::Draw() {
+  while (!ended_.WaitForNotificationWithTimeout(absl::Seconds(1))) {
+    progress_.UpdateText(absl::StrFormat("%.0f s", absl::ToDoubleSeconds(progress_.elapsed())));
+  }
 }
 
 std::string BytesText(int64_t bytes) {

@@ -134,7 +134,7 @@ int SendOne(Session& session, const SendFlags& flags, v1::SendMessageEntry entry
   auto response = session.client().SendMessage(request);
   if (!response.ok()) return session.Finish(response.status());
   const v1::SendMessageResult& result = response->results(0);
-  if (result.has_error()) return session.Finish(ToStatus(result.error()));
+  if (result.has_error()) return session.Finish(client::FromError(result.error()));
   if (session.output().json()) {
     boost::json::object object{{"message_id", result.message_id()}};
     if (result.has_sequence_number()) {

@@ -1,10 +1,23 @@
 #include "client/cli/session.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "client/cli/parse.h"
 
 namespace barista::cli {
+
+absl::Status FindToken(GlobalOptions& globals) {
+  if (globals.token_file.empty()) {
+    const char* const token = std::getenv("BARISTA_TOKEN");
+    if (token != nullptr) globals.channel.token = token;
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::string> token = client::ReadTokenFile(globals.token_file);
+  if (!token.ok()) return token.status();
+  globals.channel.token = *std::move(token);
+  return absl::OkStatus();
+}
 
 int Session::Finish(absl::Status status) {
   const absl::Status written = output_.Flush();

@@ -29,7 +29,9 @@ ROOMS = {
     "client_api": ("client/include/barista", ["api"]),
     "remote": ("client/remote", ["client", "client_api", "message"]),
     "server": ("broker/server", ["api", "proto", "client"]),
-    "cli": ("client/cli", ["client", "server"]),
+    "load": ("client/load", ["api"]),
+    "load_grpc": ("client/load/grpc", ["load", "client"]),
+    "cli": ("client/cli", ["client", "server", "load_grpc"]),
     "broker": ("broker", ["topic", "delivery", "function", "metrics"]),  # broker.cc: puts the rooms together
 }
 # Free to include any room: they look at the house from outside.
