@@ -67,40 +67,47 @@ bool SendPipe::HasRoom(const SendBatch& batch) const {
                            bytes_ + batch.counted_bytes <= kMaxBytes);
 }
 
+absl::Status SendPipe::WaitForRoom(const SendBatch& batch, bool wait) {
+  while (!closed_ && !HasRoom(batch)) {
+    const absl::Duration left = batch.deadline - absl::Now();
+    if (!wait) {
+      const bool many = entries_ + batch.counted_entries > kMaxEntries;
+      const std::string value = many ? absl::StrCat(entries_ + batch.counted_entries, " messages")
+                                     : absl::StrCat(bytes_ + batch.counted_bytes, " bytes");
+      const std::string limit =
+          many ? absl::StrCat(kMaxEntries, " messages") : absl::StrCat(kMaxBytes, " bytes");
+      return MakeError(absl::StatusCode::kResourceExhausted,
+                       absl::StrCat("with this batch ", value,
+                                    " would be on their way to the broker; limit ", limit),
+                       {.reason = "IntakeFull", .value = value, .limit = limit});
+    }
+    if (left <= absl::ZeroDuration()) {
+      return connection_->ToStatus(grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, ""));
+    }
+    changed_.WaitFor(&mutex_, left);
+  }
+  return closed_ ? internal::BrokerClosed() : absl::OkStatus();
+}
+
 void SendPipe::Send(std::unique_ptr<SendBatch> batch, bool wait) {
   batch->counted_entries = batch->entries.size();
   batch->counted_bytes = batch->bytes();
-  absl::Status refused;
+  std::unique_ptr<SendBatch> refused;
   Step step;
   {
     MutexLock lock(&mutex_);
-    while (!closed_ && refused.ok() && !HasRoom(*batch)) {
-      const absl::Duration left = batch->deadline - absl::Now();
-      if (!wait) {
-        refused = MakeError(absl::StatusCode::kResourceExhausted,
-                            absl::StrCat(entries_, " messages of ", bytes_,
-                                         " bytes are on their way to the broker already; limit ",
-                                         kMaxEntries, " messages, ", kMaxBytes, " bytes"),
-                            {.reason = "IntakeFull",
-                             .value = absl::StrCat(entries_),
-                             .limit = absl::StrCat(kMaxEntries)});
-      } else if (left <= absl::ZeroDuration()) {
-        refused = connection_->ToStatus(grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, ""));
-      } else {
-        changed_.WaitFor(&mutex_, left);
-      }
-    }
-    if (closed_) refused = internal::BrokerClosed();
-    if (refused.ok()) {
+    if (const absl::Status status = WaitForRoom(*batch, wait); status.ok()) {
       entries_ += batch->counted_entries;
       bytes_ += batch->counted_bytes;
       Append(std::move(batch));
       step = NextStep();
+    } else {
+      batch->Fail(status);
+      refused = std::move(batch);
     }
   }
-  if (refused.ok()) return Do(step);
-  batch->Fail(refused);
-  RunCallback([&] { batch->done(std::move(batch->results)); });
+  if (refused == nullptr) return Do(step);
+  RunCallback([&] { refused->done(std::move(refused->results)); });
 }
 
 void SendPipe::Append(std::unique_ptr<SendBatch> batch) {
@@ -144,7 +151,7 @@ void SendPipe::Resume(SendBatch* key) {
   if (paused.batch == nullptr) return Do(step);
   Batches over;  // as it was refused before the pause
   over.push_back(std::move(paused.batch));
-  Finish(std::move(over));
+  Finish(over);
 }
 
 // ---- Out ----
@@ -236,7 +243,7 @@ void SendPipe::OnResponse(Stream* stream, const v1::SendStreamResponse& response
     if (!sound) broken_ = true;
   }
   if (!sound) stream->GiveUp();
-  Finish(std::move(over));
+  Finish(over);
 }
 
 void SendPipe::OnNoMoreResponses(Stream* stream) {
@@ -266,7 +273,7 @@ void SendPipe::OnEnd(const absl::Status& status) {
     changed_.NotifyAll();
   }
   Do(step);
-  Finish(std::move(over));
+  Finish(over);
 }
 
 void SendPipe::ShareOut(std::deque<std::unique_ptr<SendFrame>> frames, const absl::Status& status,
@@ -311,7 +318,7 @@ void SendPipe::ShareOut(std::deque<std::unique_ptr<SendFrame>> frames, const abs
   for (; !again.empty(); again.pop_back()) pending_.push_front(std::move(again.back()));
 }
 
-void SendPipe::Finish(Batches over) {
+void SendPipe::Finish(const Batches& over) {
   if (over.empty()) return;
   size_t entries = 0;
   size_t bytes = 0;

@@ -69,6 +69,8 @@ class SendPipe : public std::enable_shared_from_this<SendPipe> {
   using Batches = std::vector<std::unique_ptr<SendBatch>>;
 
   bool HasRoom(const SendBatch& batch) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // OK once there is room for the batch; IntakeFull, BrokerClosed, or out of time.
+  absl::Status WaitForRoom(const SendBatch& batch, bool wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Append(std::unique_ptr<SendBatch> batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Puts the batch aside for a while; false, and it is left alone: it has no attempt or time left.
   bool Pause(std::unique_ptr<SendBatch>* batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -86,7 +88,7 @@ class SendPipe : public std::enable_shared_from_this<SendPipe> {
   const SendFrame* Oldest() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Watch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnWatch();
-  void Finish(Batches over);
+  void Finish(const Batches& over);
 
   // By the stream.
   void OnWritten(Stream* stream, bool ok);

@@ -279,8 +279,8 @@ TEST_F(FailureTest, CallbackFormsAreRefusedAndBlockingFormsWaitWhenTooMuchIsOnIt
       absl::MakeConstSpan(&one, 1),
       [&](std::vector<absl::StatusOr<SendResult>> results) { refused = results.front().status(); });
   EXPECT_EQ(Reason(refused), "IntakeFull");
-  EXPECT_EQ(GetErrorInfo(refused).value, "10000");
-  EXPECT_EQ(GetErrorInfo(refused).limit, "10000");
+  EXPECT_EQ(GetErrorInfo(refused).value, "10001 messages");
+  EXPECT_EQ(GetErrorInfo(refused).limit, "10000 messages");
   std::atomic<bool> returned{false};
   std::thread blocking([&] {
     EXPECT_TRUE(queue_.Send(one).ok());
@@ -291,6 +291,36 @@ TEST_F(FailureTest, CallbackFormsAreRefusedAndBlockingFormsWaitWhenTooMuchIsOnIt
   blocking.join();
   EXPECT_TRUE(host_->Close().ok());
   EXPECT_EQ(sent, 10'000);
+}
+
+TEST_F(FailureTest, BytesOnTheirWayAreLimitedToo) {
+  Open();
+  service_.on_stream = [&](int, ScriptedService::Stream* stream) {
+    go_.Wait();
+    uint64_t entries = 0;
+    v1::SendStreamRequest request;
+    while (stream->Read(&request)) stream->Write(ScriptedService::Settle(request, &entries));
+    return grpc::Status::OK;
+  };
+  const std::string body(1 << 20, 'x');
+  const std::vector<OutgoingMessage> four(4, OutgoingMessage{.body = body});
+  std::atomic<int> sent{0};
+  for (int i = 0; i < 16; ++i) {  // at the limit
+    queue_.SendBatchAsync(four, [&](std::vector<absl::StatusOr<SendResult>> results) {
+      for (const auto& result : results) sent += result.ok() ? 1 : 0;
+    });
+  }
+  absl::Status refused;
+  const OutgoingMessage one{.body = "m"};  // one past it
+  queue_.SendBatchAsync(
+      absl::MakeConstSpan(&one, 1),
+      [&](std::vector<absl::StatusOr<SendResult>> results) { refused = results.front().status(); });
+  EXPECT_EQ(Reason(refused), "IntakeFull");
+  EXPECT_EQ(GetErrorInfo(refused).value, "67108865 bytes");
+  EXPECT_EQ(GetErrorInfo(refused).limit, "67108864 bytes");
+  go_.Notify();
+  EXPECT_TRUE(host_->Close().ok());
+  EXPECT_EQ(sent, 64);
 }
 
 TEST_F(FailureTest, SilentStreamIsGivenUpAtTheTimeout) {
