@@ -16,7 +16,7 @@
 #include "barista/clock.h"
 #include "barista/error.h"
 #include "broker/server/http_connection.h"
-#include "broker/server/security/connection_limit.h"
+#include "broker/server/security/client_limit.h"
 #include "broker/server/security/http_tls.h"
 #include "broker/server/security/log_gate.h"
 #include "broker/server/text.h"
@@ -52,8 +52,8 @@ int HttpStatusOf(absl::StatusCode code, absl::string_view reason) {
 
 struct Listener {
   tcp::acceptor acceptor;
-  HttpHandler handler;
-  ConnectionLimit* connections;
+  HttpConnectionOptions options;
+  ClientLimit* connections;
 };
 
 }  // namespace
@@ -78,15 +78,20 @@ HttpResponse HttpError(const absl::Status& status) {
 }
 
 struct HttpServer::State {
-  State(const ConnectionLimit::Limits& connection_limits, const TlsIdentitySource* identities)
-      : limits{std::min(connection_limits.total, kMaxConnections), connection_limits.per_client} {
+  State(const ClientLimit::Limits& connection_limits, const TlsIdentitySource* identities,
+        absl::Duration idle_time)
+      : idle(idle_time),
+        limits{std::min(connection_limits.total, kMaxConnections), connection_limits.per_client} {
     if (identities != nullptr) tls.emplace(identities);
   }
 
-  const ConnectionLimit::Limits limits;
+  const absl::Duration idle;
+  const ClientLimit::Limits limits;
   LogGate log_gate;
-  // One of each listener. Before io: connections that are destroyed with it give their slots back.
-  std::deque<ConnectionLimit> connections;
+  // Before io, as the next: connections that are destroyed with it give back what they have.
+  ClientLimit replies{kReplies, {.total = kMaxReplyBytes, .per_client = kMaxClientReplyBytes}};
+  // One of each listener.
+  std::deque<ClientLimit> connections;
   asio::io_context io{1};
   std::vector<std::unique_ptr<Listener>> listeners;
   std::optional<HttpTls> tls;  // unset: plain HTTP. Io thread only
@@ -104,7 +109,7 @@ struct HttpServer::State {
     error_code error;
     const tcp::endpoint client = socket.remote_endpoint(error);
     if (error) return;  // gone already
-    absl::StatusOr<ConnectionLimit::Slot> slot =
+    absl::StatusOr<ClientLimit::Share> slot =
         listener->connections->Take(client.address().to_string());
     if (!slot.ok()) {
       const auto held_back = log_gate.Pass(Clock::System()->Monotonic());
@@ -120,13 +125,14 @@ struct HttpServer::State {
       if (context == nullptr) return;
     }
     socket.set_option(tcp::no_delay(true), error);
-    ServeHttpConnection(std::move(socket), std::move(context), &listener->handler,
+    ServeHttpConnection(std::move(socket), std::move(context), &listener->options,
                         *std::move(slot));
   }
 };
 
-HttpServer::HttpServer(const ConnectionLimit::Limits& limits, const TlsIdentitySource* identities)
-    : state_(std::make_unique<State>(limits, identities)) {}
+HttpServer::HttpServer(const ClientLimit::Limits& limits, const TlsIdentitySource* identities,
+                       absl::Duration idle)
+    : state_(std::make_unique<State>(limits, identities, idle)) {}
 
 HttpServer::~HttpServer() { Stop(); }
 
@@ -156,9 +162,9 @@ absl::StatusOr<ListenAddress> HttpServer::Listen(const ListenAddress& address,
   ListenAddress bound = address;
   bound.port = acceptor.local_endpoint(error).port();
   if (error) return failed();
-  ConnectionLimit& connections = state_->connections.emplace_back(state_->limits);
-  state_->listeners.push_back(
-      std::make_unique<Listener>(Listener{std::move(acceptor), std::move(handler), &connections}));
+  ClientLimit& connections = state_->connections.emplace_back(kConnections, state_->limits);
+  state_->listeners.push_back(std::make_unique<Listener>(Listener{
+      std::move(acceptor), {std::move(handler), &state_->replies, state_->idle}, &connections}));
   return bound;
 }
 
@@ -169,7 +175,7 @@ void HttpServer::Start() {
 
 size_t HttpServer::connections() const {
   size_t open = 0;
-  for (const ConnectionLimit& limit : state_->connections) open += limit.open();
+  for (const ClientLimit& limit : state_->connections) open += limit.taken();
   return open;
 }
 

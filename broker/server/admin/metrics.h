@@ -8,7 +8,7 @@
 #include "barista/broker.h"
 #include "broker/server/call_metrics.h"
 #include "broker/server/http_server.h"
-#include "broker/server/security/connection_limit.h"
+#include "broker/server/security/client_limit.h"
 
 namespace barista::server {
 
@@ -19,8 +19,8 @@ class Metrics {
  public:
   // `queues`, [0, kMaxSurveyedQueues]: so many of the deepest queues have metrics of their own. The
   // others outlive it.
-  Metrics(Broker* broker, const CallMetrics* calls, const HttpServer* http,
-          const ConnectionLimit* grpc, int queues);
+  Metrics(Broker* broker, const CallMetrics* calls, const HttpServer* http, const ClientLimit* grpc,
+          int queues);
 
   // Everything, and the deepest queues.
   std::string Format() const;
@@ -34,7 +34,7 @@ class Metrics {
   Broker* const broker_;
   const CallMetrics* const calls_;
   const HttpServer* const http_;
-  const ConnectionLimit* const grpc_;
+  const ClientLimit* const grpc_;
   const int queues_;
 };
 

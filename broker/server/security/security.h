@@ -1,6 +1,7 @@
 #ifndef BROKER_SERVER_SECURITY_SECURITY_H_
 #define BROKER_SERVER_SECURITY_SECURITY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -9,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "barista/clock.h"
 #include "broker/server/access.h"
-#include "broker/server/security/connection_limit.h"
+#include "broker/server/security/client_limit.h"
 #include "broker/server/security/tls_identity.h"
 
 namespace barista::server {
@@ -21,10 +22,12 @@ struct SecurityOptions {
   std::string token_file = "";
 
   // Of each listener; HTTP has HttpServer::kMaxConnections at most.
-  ConnectionLimit::Limits connections = {};
+  ClientLimit::Limits connections = {.total = 10'000, .per_client = 1'000};
   // Calls that one gRPC connection may have under way; further ones wait in the client.
   int max_streams = 10'000;
-  // Of each client, that is token, or address where there is none; 0: no limit.
+  // Streams and waiting receives of each client, that is token, or address where there is none.
+  size_t max_client_streams = 10'000;
+  // Of each client; 0: no limit.
   int64_t max_requests_per_second = 0;
 };
 
