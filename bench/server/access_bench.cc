@@ -56,13 +56,13 @@ void Check(benchmark::State& state, Access& access) {
 }
 
 void BM_CheckOff(benchmark::State& state) {
-  static Access access(nullptr, 0, Clock::System());
+  static Access access(nullptr, {}, Clock::System());
   Check(state, access);
 }
 BENCHMARK(BM_CheckOff);
 
 void BM_CheckToken(benchmark::State& state) {
-  static Access access(Tokens(), 0, Clock::System());
+  static Access access(Tokens(), {}, Clock::System());
   Check(state, access);
 }
 BENCHMARK(BM_CheckToken)->Threads(1)->Threads(2);
@@ -76,7 +76,7 @@ class FastClock final : public Clock {
 
 void BM_CheckTokenRate(benchmark::State& state) {
   static FastClock clock;
-  static Access access(Tokens(), RequestRate::kMaxPerSecond, &clock);
+  static Access access(Tokens(), {.requests_per_second = RequestRate::kMaxPerSecond}, &clock);
   Check(state, access);
 }
 BENCHMARK(BM_CheckTokenRate)->Threads(1)->Threads(2);

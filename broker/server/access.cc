@@ -1,5 +1,6 @@
 #include "broker/server/access.h"
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -27,7 +28,8 @@ constexpr Rule kRules[] = {
     {"GetQueue", Need::kRole},
     {"ListQueues", Need::kList},
     {"SendMessage", Need::kSend},
-    {"OpenStream", Need::kToken},  // before a stream names its queue
+    {"OpenStream", Need::kToken},        // before a stream names its queue
+    {"MalformedRequest", Need::kToken},  // names none
     {"SendStream", Need::kSend},
     {"ReceiveMessage", Need::kReceive},
     {"ConsumeStream", Need::kReceive},
@@ -40,6 +42,10 @@ constexpr Rule kRules[] = {
     {"/readyz", Need::kNothing},
     {"/metrics", Need::kToken},
 };
+
+constexpr ClientLimit::Thing kStreams = {"streams and waiting receives", "TooManyStreams",
+                                         "the broker", "", "max_client_streams"};
+constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
 
 bool Permits(const Token& token, Need need, absl::string_view queue) {
   switch (need) {
@@ -103,12 +109,17 @@ Need NeedOf(absl::string_view action) {
   return found != kNeeds->end() ? found->second : Need::kAdmin;
 }
 
-Access::Access(std::shared_ptr<const TokenTable> tokens, int64_t requests_per_second,
-               const Clock* clock)
+ClientLimit::Limits Access::StreamLimits(const Limits& limits) {
+  return {.total = kNoLimit, .per_client = limits.streams_per_client};
+}
+
+Access::Access(std::shared_ptr<const TokenTable> tokens, const Limits& limits, const Clock* clock)
     : has_tokens_(tokens != nullptr),
-      rate_(requests_per_second, clock),
+      rate_(limits.requests_per_second, clock),
       clock_(clock),
-      tokens_(std::move(tokens)) {}
+      tokens_(std::move(tokens)),
+      streams_(kStreams, StreamLimits(limits)),
+      replies_(kReplies, {.total = kMaxReplyBytes, .per_client = kMaxClientReplyBytes}) {}
 
 absl::Status Access::Check(const Caller& caller, absl::string_view action,
                            absl::string_view queue) {
@@ -156,8 +167,40 @@ absl::Status Access::Decide(const Caller& caller, absl::string_view action, Need
   return absl::OkStatus();
 }
 
+std::string Access::ClientOf(const Caller& caller) const {
+  if (has_tokens_) {
+    const std::shared_ptr<const TokenTable> tokens = tokens_.load(std::memory_order_acquire);
+    const absl::string_view secret = BearerToken(caller.Authorization());
+    const Token* const token = secret.empty() ? nullptr : tokens->Find(secret);
+    if (token != nullptr) return absl::StrCat("token ", token->name);
+  }
+  return caller.Client();
+}
+
+absl::StatusOr<ClientLimit::Share> Access::TakeStream(const Caller& caller) {
+  auto share = streams_.Take(ClientOf(caller));
+  if (!share.ok()) LogRefusal(caller, "a stream", "", share.status());
+  return share;
+}
+
+absl::StatusOr<std::optional<ClientLimit::Share>> Access::TakeReply(const Caller& caller,
+                                                                    size_t bytes) {
+  if (bytes <= kSmallReplyBytes) return std::optional<ClientLimit::Share>();
+  auto share = replies_.Take(ClientOf(caller), bytes);
+  if (!share.ok()) {
+    LogRefusal(caller, "a reply", "", share.status());
+    return share.status();
+  }
+  return std::optional<ClientLimit::Share>(*std::move(share));
+}
+
 void Access::Replace(std::shared_ptr<const TokenTable> tokens) {
   tokens_.store(std::move(tokens), std::memory_order_release);
+}
+
+void Access::SetLimits(const Limits& limits) {
+  rate_.set_per_second(limits.requests_per_second);
+  streams_.SetLimits(StreamLimits(limits));
 }
 
 void Access::LogRefusal(const Caller& caller, absl::string_view action, absl::string_view queue,

@@ -5,16 +5,19 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "broker/server/executor.h"
 #include "broker/server/grpc_calls.h"
+#include "broker/server/security/client_limit.h"
 
 namespace barista::server {
 
-// A unary call whose work may take long, on the executor: it learns when its caller is gone. gRPC
-// owns the time of its end: it deletes itself in OnDone.
+// A unary call whose work may take long or whose reply may be large, on the executor: it learns
+// when its caller is gone. gRPC owns the time of its end: it deletes itself in OnDone.
 class AdminCall final : public grpc::ServerUnaryReactor {
  public:
   // True once the caller has given the call up, or its connection or the server has ended.
@@ -31,6 +34,9 @@ class AdminCall final : public grpc::ServerUnaryReactor {
   // Ends the call with `status` instead.
   void Refuse(const absl::Status& status) { End(status); }
 
+  // Has `room` until the reply has left. During the work.
+  void Keep(ClientLimit::Share room) { room_.emplace(std::move(room)); }
+
   void OnCancel() override { cancelled_.store(true, std::memory_order_relaxed); }
   void OnDone() override { delete this; }
 
@@ -41,6 +47,7 @@ class AdminCall final : public grpc::ServerUnaryReactor {
   // OnCancel stores it, the work loads it now and then. It publishes nothing else, so relaxed is
   // enough: late by one look at worst.
   std::atomic<bool> cancelled_{false};
+  std::optional<ClientLimit::Share> room_;
 };
 
 }  // namespace barista::server

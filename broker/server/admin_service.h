@@ -4,6 +4,8 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <string>
+
 #include "barista/broker.h"
 #include "barista/v1/admin.grpc.pb.h"
 #include "broker/server/access.h"
@@ -18,8 +20,7 @@ namespace barista::server {
 class AdminService final : public v1::AdminService::CallbackService {
  public:
   // All outlive the service's last call.
-  AdminService(Broker* broker, Executor* executor, Access* access, GrpcCalls* calls)
-      : broker_(broker), executor_(executor), access_(access), calls_(calls) {}
+  AdminService(Broker* broker, Executor* executor, Access* access, GrpcCalls* calls);
 
   using Context = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -30,6 +31,11 @@ class AdminService final : public v1::AdminService::CallbackService {
   // Every call of this service comes through here: it is counted, and refused to who may not make
   // it. `action` is the name of the RPC.
   Reactor* Begin(Context* context, absl::string_view action, AdminCall::Work work);
+
+  // Makes `handle` what runs for `method`, with an answer to bytes that are no request.
+  template <typename Request, typename Response>
+  void Serve(const std::string& method,
+             Reactor* (AdminService::*handle)(Context*, const Request*, Response*));
 
   Broker* const broker_;
   Executor* const executor_;

@@ -54,7 +54,7 @@ absl::Status ServerDraining() {
 
 absl::Status MalformedRequest() {
   return MakeError(absl::StatusCode::kInvalidArgument,
-                   "the bytes are no request of this stream: not protobuf of its type, or a string "
+                   "the bytes are no request of this method: not protobuf of its type, or a string "
                    "that is not UTF-8",
                    {.reason = "MalformedRequest"});
 }

@@ -18,7 +18,7 @@ void EncodeError(const absl::Status& status, v1::Error* error);
 
 // kUnavailable/ServerDraining: how streams end when the server does.
 absl::Status ServerDraining();
-// kInvalidArgument/MalformedRequest: bytes of a stream that are no request.
+// kInvalidArgument/MalformedRequest: bytes that are no request of their method.
 absl::Status MalformedRequest();
 
 }  // namespace barista::server

@@ -5,12 +5,12 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl.hpp>
-#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -98,14 +98,13 @@ template <typename Stream>
 class Connection : public std::enable_shared_from_this<Connection<Stream>> {
  public:
   template <typename... StreamArguments>
-  Connection(std::shared_ptr<ssl::context> tls, const HttpHandler* handler, RequestIds* ids,
-             ConnectionLimit::Slot slot, tcp::socket socket, StreamArguments&... arguments)
+  Connection(std::shared_ptr<ssl::context> tls, const HttpConnectionOptions* options,
+             ClientLimit::Share slot, tcp::socket socket, StreamArguments&... arguments)
       : tls_(std::move(tls)),
+        options_(*options),
         slot_(std::move(slot)),
         client_(AddressOf(socket)),
-        stream_(std::move(socket), arguments...),
-        handler_(handler),
-        ids_(ids) {}
+        stream_(std::move(socket), arguments...) {}
 
   void Start() {
     ExpireLater();
@@ -122,7 +121,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   }
 
   void ExpireLater() {
-    beast::get_lowest_layer(stream_).expires_after(std::chrono::seconds(HttpServer::kIdleSeconds));
+    beast::get_lowest_layer(stream_).expires_after(absl::ToChronoMilliseconds(options_.idle));
   }
 
   void Read() {
@@ -145,7 +144,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     keep_alive_ = false;
     head_ = false;
     version_ = 11;
-    Begin(ids_->Next(), "request");
+    Begin(options_.ids->Next(), "request");
     if (error == http::error::body_limit) {
       return Write(
           HttpError(413, "RequestTooLarge",
@@ -171,7 +170,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     request.client = client_;
     const auto given = message[kRequestIdName];
     const absl::string_view id(given.data(), given.size());
-    request.request_id = RequestIds::IsSane(id) ? std::string(id) : ids_->Next();
+    request.request_id = RequestIds::IsSane(id) ? std::string(id) : options_.ids->Next();
     const bool well_formed =
         ParseTarget(absl::string_view(message.target().data(), message.target().size()), request);
     // Without the query, of which nobody knows what it holds.
@@ -183,7 +182,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
           HttpError(400, "MalformedRequest", "the request target is not a valid URL path"));
     }
     // The reply gives its reference away, so that the connection also ends on the server's thread.
-    (*handler_)(
+    options_.handler(
         std::move(request), [self = this->shared_from_this()](HttpResponse response) mutable {
           const auto executor = self->stream_.get_executor();
           asio::post(executor, [self = std::move(self), response = std::move(response)]() mutable {
@@ -215,6 +214,15 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   }
 
   void Write(HttpResponse response) {
+    if (response.body.size() > HttpServer::kSmallReplyBytes) {
+      absl::StatusOr<ClientLimit::Share> room =
+          options_.replies->Take(client_, response.body.size());
+      if (room.ok()) {
+        room_.emplace(*std::move(room));
+      } else {
+        response = HttpError(room.status());
+      }
+    }
     if (response.status >= 400) LogFailure(response.status);
     response_.emplace(static_cast<http::status>(response.status), version_);
     response_->set(http::field::server, "barista/" BARISTA_VERSION);
@@ -230,23 +238,25 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     http::async_write(stream_, *response_,
                       [self = this->shared_from_this()](error_code error, size_t) {
                         if (error) return;
+                        self->response_.reset();
+                        self->room_.reset();
                         if (self->keep_alive_) return self->Read();
                         EndStream(self->stream_, [self](error_code) {});
                       });
   }
 
   const std::shared_ptr<ssl::context> tls_;  // null: none; outlives stream_
-  const ConnectionLimit::Slot slot_;
+  const HttpConnectionOptions& options_;
+  const ClientLimit::Share slot_;
   const std::string client_;
   Stream stream_;
-  const HttpHandler* const handler_;
-  RequestIds* const ids_;
   // Of the request that is being answered.
   std::string request_id_, what_;
   std::chrono::steady_clock::time_point begun_;
   beast::flat_buffer buffer_{HttpServer::kMaxHeaderBytes + HttpServer::kMaxBodyBytes};
   std::optional<http::request_parser<http::string_body>> parser_;
   std::optional<http::response<http::string_body>> response_;
+  std::optional<ClientLimit::Share> room_;  // of response_
   bool keep_alive_ = false;
   bool head_ = false;
   unsigned version_ = 11;
@@ -255,15 +265,15 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
 }  // namespace
 
 void ServeHttpConnection(tcp::socket socket, std::shared_ptr<ssl::context> tls,
-                         const HttpHandler* handler, RequestIds* ids, ConnectionLimit::Slot slot) {
+                         const HttpConnectionOptions* options, ClientLimit::Share slot) {
   if (tls == nullptr) {
-    std::make_shared<Connection<beast::tcp_stream>>(nullptr, handler, ids, std::move(slot),
+    std::make_shared<Connection<beast::tcp_stream>>(nullptr, options, std::move(slot),
                                                     std::move(socket))
         ->Start();
     return;
   }
   ssl::context& context = *tls;
-  std::make_shared<Connection<TlsStream>>(std::move(tls), handler, ids, std::move(slot),
+  std::make_shared<Connection<TlsStream>>(std::move(tls), options, std::move(slot),
                                           std::move(socket), context)
       ->Start();
 }

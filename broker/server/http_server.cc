@@ -18,7 +18,7 @@
 #include "barista/error.h"
 #include "broker/server/http_connection.h"
 #include "broker/server/request_ids.h"
-#include "broker/server/security/connection_limit.h"
+#include "broker/server/security/client_limit.h"
 #include "broker/server/security/http_tls.h"
 #include "broker/server/security/log_gate.h"
 #include "broker/server/text.h"
@@ -54,8 +54,8 @@ int HttpStatusOf(absl::StatusCode code, absl::string_view reason) {
 
 struct Listener {
   tcp::acceptor acceptor;
-  HttpHandler handler;
-  ConnectionLimit* connections;
+  HttpConnectionOptions options;
+  ClientLimit* connections;
 };
 
 }  // namespace
@@ -80,20 +80,24 @@ HttpResponse HttpError(const absl::Status& status) {
 }
 
 struct HttpServer::State {
-  State(const ConnectionLimit::Limits& connection_limits, const TlsIdentitySource* identities)
-      : limits(Capped(connection_limits)) {
+  State(const ClientLimit::Limits& connection_limits, const TlsIdentitySource* identities,
+        absl::Duration idle_time)
+      : idle(idle_time), limits(Capped(connection_limits)) {
     if (identities != nullptr) tls.emplace(identities);
   }
 
-  static ConnectionLimit::Limits Capped(const ConnectionLimit::Limits& limits) {
+  static ClientLimit::Limits Capped(const ClientLimit::Limits& limits) {
     return {std::min(limits.total, kMaxConnections), limits.per_client};
   }
 
-  const ConnectionLimit::Limits limits;  // at the start
+  const absl::Duration idle;
+  const ClientLimit::Limits limits;  // at the start
   LogGate log_gate;
   RequestIds ids;
-  // One of each listener. Before io: connections that are destroyed with it give their slots back.
-  std::deque<ConnectionLimit> connections;
+  // Before io, as the next: connections that are destroyed with it give back what they have.
+  ClientLimit replies{kReplies, {.total = kMaxReplyBytes, .per_client = kMaxClientReplyBytes}};
+  // One of each listener.
+  std::deque<ClientLimit> connections;
   asio::io_context io{1};
   std::vector<std::unique_ptr<Listener>> listeners;
   std::optional<HttpTls> tls;  // unset: plain HTTP. Io thread only
@@ -111,7 +115,7 @@ struct HttpServer::State {
     error_code error;
     const tcp::endpoint client = socket.remote_endpoint(error);
     if (error) return;  // gone already
-    absl::StatusOr<ConnectionLimit::Slot> slot =
+    absl::StatusOr<ClientLimit::Share> slot =
         listener->connections->Take(client.address().to_string());
     if (!slot.ok()) {
       const auto held_back = log_gate.Pass(Clock::System()->Monotonic());
@@ -127,13 +131,14 @@ struct HttpServer::State {
       if (context == nullptr) return;
     }
     socket.set_option(tcp::no_delay(true), error);
-    ServeHttpConnection(std::move(socket), std::move(context), &listener->handler, &ids,
+    ServeHttpConnection(std::move(socket), std::move(context), &listener->options,
                         *std::move(slot));
   }
 };
 
-HttpServer::HttpServer(const ConnectionLimit::Limits& limits, const TlsIdentitySource* identities)
-    : state_(std::make_unique<State>(limits, identities)) {}
+HttpServer::HttpServer(const ClientLimit::Limits& limits, const TlsIdentitySource* identities,
+                       absl::Duration idle)
+    : state_(std::make_unique<State>(limits, identities, idle)) {}
 
 HttpServer::~HttpServer() { Stop(); }
 
@@ -163,9 +168,11 @@ absl::StatusOr<ListenAddress> HttpServer::Listen(const ListenAddress& address,
   ListenAddress bound = address;
   bound.port = acceptor.local_endpoint(error).port();
   if (error) return failed();
-  ConnectionLimit& connections = state_->connections.emplace_back(state_->limits);
-  state_->listeners.push_back(
-      std::make_unique<Listener>(Listener{std::move(acceptor), std::move(handler), &connections}));
+  ClientLimit& connections = state_->connections.emplace_back(kConnections, state_->limits);
+  state_->listeners.push_back(std::make_unique<Listener>(
+      Listener{std::move(acceptor),
+               {std::move(handler), &state_->replies, &state_->ids, state_->idle},
+               &connections}));
   return bound;
 }
 
@@ -176,12 +183,12 @@ void HttpServer::Start() {
 
 size_t HttpServer::connections() const {
   size_t open = 0;
-  for (const ConnectionLimit& limit : state_->connections) open += limit.open();
+  for (const ClientLimit& limit : state_->connections) open += limit.taken();
   return open;
 }
 
-void HttpServer::SetLimits(const ConnectionLimit::Limits& limits) {
-  for (ConnectionLimit& limit : state_->connections) limit.SetLimits(State::Capped(limits));
+void HttpServer::SetLimits(const ClientLimit::Limits& limits) {
+  for (ClientLimit& limit : state_->connections) limit.SetLimits(State::Capped(limits));
 }
 
 void HttpServer::Ping(std::function<void()> answered) {

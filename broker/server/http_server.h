@@ -10,8 +10,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "broker/server/listen_address.h"
-#include "broker/server/security/connection_limit.h"
+#include "broker/server/security/client_limit.h"
 #include "broker/server/security/tls_identity.h"
 
 namespace barista::server {
@@ -52,12 +53,19 @@ class HttpServer {
   static constexpr size_t kMaxConnections = 512;
   static constexpr size_t kMaxHeaderBytes = 16 << 10;
   static constexpr size_t kMaxBodyBytes = 2 << 20;
-  static constexpr int kIdleSeconds = 60;  // also for reading a request and writing a reply
+  // Of a connection between requests, and of all that one request, or one reply, may take.
+  static constexpr absl::Duration kIdle = absl::Seconds(60);
+  // Bytes of replies that clients have not read, of all and of one address; a reply that is too
+  // much becomes a 503. Small ones do not count.
+  static constexpr size_t kMaxReplyBytes = 128 << 20;
+  static constexpr size_t kMaxClientReplyBytes = 32 << 20;
+  static constexpr size_t kSmallReplyBytes = 64 << 10;
 
   // `limits` are those of each listener. `identities`: null for plain HTTP; else all listeners
   // speak TLS, each connection as the one that is current when it begins. Outlives the server.
-  explicit HttpServer(const ConnectionLimit::Limits& limits = {},
-                      const TlsIdentitySource* identities = nullptr);
+  // A connection that is idle for `idle`, or needs longer for a request or a reply, is closed.
+  explicit HttpServer(const ClientLimit::Limits& limits,
+                      const TlsIdentitySource* identities = nullptr, absl::Duration idle = kIdle);
   // Stop().
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
@@ -70,7 +78,7 @@ class HttpServer {
   // Open ones, of all listeners. From any thread.
   size_t connections() const;
   // The limits of each listener from now on. Thread-safe.
-  void SetLimits(const ConnectionLimit::Limits& limits);
+  void SetLimits(const ClientLimit::Limits& limits);
   // Calls `answered` on the thread of the server, soon if that goes round; not after Stop.
   void Ping(std::function<void()> answered);
   // Closes listeners and connections and joins the thread. Replies that come later are dropped.

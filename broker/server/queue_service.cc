@@ -2,12 +2,14 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
+#include "broker/server/admin_call.h"
 #include "broker/server/batch_reply.h"
 #include "broker/server/consume_stream.h"
 #include "broker/server/grpc_caller.h"
@@ -17,6 +19,7 @@
 #include "broker/server/stream_access.h"
 #include "broker/server/text.h"
 #include "broker/server/trace_metadata.h"
+#include "broker/server/unary_handler.h"
 #include "broker/server/visibility_entries.h"
 
 namespace barista::server {
@@ -36,7 +39,40 @@ void EncodeMap(const std::map<std::string, std::string>& from, TextMap* to) {
 
 QueueService::QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains,
                            GrpcCalls* calls)
-    : broker_(broker), executor_(executor), access_(access), drains_(drains), calls_(calls) {}
+    : broker_(broker), executor_(executor), access_(access), drains_(drains), calls_(calls) {
+  Serve("CreateQueue", &QueueService::CreateQueue);
+  Serve("GetQueue", &QueueService::GetQueue);
+  Serve("SetQueueAttributes", &QueueService::SetQueueAttributes);
+  Serve("DeleteQueue", &QueueService::DeleteQueue);
+  Serve("ListQueues", &QueueService::ListQueues);
+  Serve("PurgeQueue", &QueueService::PurgeQueue);
+  Serve("TagQueue", &QueueService::TagQueue);
+  Serve("UntagQueue", &QueueService::UntagQueue);
+  Serve("SendMessage", &QueueService::SendMessage);
+  Serve("ReceiveMessage", &QueueService::ReceiveMessage);
+  Serve("DeleteMessage", &QueueService::DeleteMessage);
+  Serve("ChangeMessageVisibility", &QueueService::ChangeMessageVisibility);
+  Serve("PeekMessages", &QueueService::PeekMessages);
+}
+
+template <typename Request, typename Response>
+void QueueService::Serve(const std::string& method,
+                         Reactor* (QueueService::*handle)(Context*, const Request*, Response*)) {
+  const std::string full_name = absl::StrCat(v1::QueueService::service_full_name(), "/", method);
+  const auto refuse = [this, full_name](Context* context) {
+    const Unary unary = Begin(context, full_name);
+    // It names no queue that could be looked at.
+    const absl::Status allowed = Check(*context, "MalformedRequest", "");
+    return unary.FinishNow(allowed.ok() ? MalformedRequest() : allowed);
+  };
+  MarkMethodCallback(
+      IndexOfMethod(v1::QueueService::service_full_name(), method),
+      new UnaryHandler<Request, Response>(
+          [this, handle](Context* context, const Request* request, Response* response) {
+            return (this->*handle)(context, request, response);
+          },
+          refuse));
+}
 
 QueueService::Unary QueueService::Begin(Context* context, absl::string_view method,
                                         absl::string_view queue) const {
@@ -241,7 +277,8 @@ QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
   if (!allowed.ok()) return Unary{context->DefaultReactor(), counted}.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
   if (!queue.ok()) return Unary{context->DefaultReactor(), counted}.FinishNow(queue.status());
-  auto* call = new ReceiveCall(context, request, response, drains_, counted);  // deletes itself
+  auto* call =
+      new ReceiveCall(context, request, response, access_, drains_, counted);  // deletes itself
   call->Start(*std::move(queue));
   return call;
 }
@@ -306,10 +343,15 @@ QueueService::Reactor* QueueService::ChangeMessageVisibility(
 QueueService::Reactor* QueueService::PeekMessages(Context* context,
                                                   const v1::PeekMessagesRequest* request,
                                                   v1::PeekMessagesResponse* response) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/PeekMessages", request->queue());
+  // Deletes itself.
+  auto* const call = new AdminCall(
+      calls_->Begin(context, "barista.v1.QueueService/PeekMessages", request->queue()));
   const absl::Status allowed = Check(*context, "PeekMessages", request->queue());
-  if (!allowed.ok()) return unary.FinishNow(allowed);
-  return Submit(unary, [=, this]() -> absl::Status {
+  if (!allowed.ok()) {
+    call->Refuse(allowed);
+    return call;
+  }
+  call->Start(executor_, [=, this](const AdminCall::Cancelled&) -> absl::Status {
     absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
     if (!queue.ok()) return queue.status();
     PeekOptions options;
@@ -326,8 +368,13 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
         break;
       }
     }
+    absl::StatusOr<std::optional<ClientLimit::Share>> room =
+        access_->TakeReply(GrpcCaller(*context), bytes);
+    if (!room.ok()) return room.status();
+    if (room->has_value()) call->Keep(**std::move(room));
     return absl::OkStatus();
   });
+  return call;
 }
 
 // ---- Streams ----
@@ -335,7 +382,7 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
 RawStream* QueueService::SendStream(Context* context) {
   const GrpcCall counted = calls_->Begin(context, "barista.v1.QueueService/SendStream");
   StreamAccess access(access_, *context, "SendStream");
-  if (absl::Status allowed = access.CheckOpen(); !allowed.ok()) {
+  if (absl::Status allowed = access.Open(); !allowed.ok()) {
     return new RefusedStream(allowed, counted);
   }
   return server::SendStream::Begin(std::make_shared<server::SendStream>(
@@ -345,7 +392,7 @@ RawStream* QueueService::SendStream(Context* context) {
 RawStream* QueueService::ConsumeStream(Context* context) {
   const GrpcCall counted = calls_->Begin(context, "barista.v1.QueueService/ConsumeStream");
   StreamAccess access(access_, *context, "ConsumeStream");
-  if (absl::Status allowed = access.CheckOpen(); !allowed.ok()) {
+  if (absl::Status allowed = access.Open(); !allowed.ok()) {
     return new RefusedStream(allowed, counted);
   }
   return server::ConsumeStream::Begin(std::make_shared<server::ConsumeStream>(

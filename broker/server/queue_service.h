@@ -73,6 +73,10 @@ class QueueService final : public QueueMethods {
     GrpcCall call;
   };
   Unary Begin(Context* context, absl::string_view method, absl::string_view queue = "") const;
+  // Makes `handle` what runs for the unary `method`, with an answer to bytes that are no request.
+  template <typename Request, typename Response>
+  void Serve(const std::string& method,
+             Reactor* (QueueService::*handle)(Context*, const Request*, Response*));
   // Runs `work` on the executor and ends the call with its status.
   Reactor* Submit(Unary unary, absl::AnyInvocable<absl::Status()> work);
   absl::Status Describe(Queue queue, v1::Queue* out) const;

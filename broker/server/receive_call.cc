@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "broker/server/grpc_caller.h"
 #include "broker/server/grpc_status.h"
 #include "broker/server/message_codec.h"
 
@@ -11,10 +12,12 @@ namespace barista::server {
 
 ReceiveCall::ReceiveCall(grpc::CallbackServerContext* context,
                          const v1::ReceiveMessageRequest* request,
-                         v1::ReceiveMessageResponse* response, DrainList* drains, GrpcCall counted)
+                         v1::ReceiveMessageResponse* response, Access* access, DrainList* drains,
+                         GrpcCall counted)
     : context_(context),
       request_(request),
       response_(response),
+      access_(access),
       drains_(drains),
       counted_(counted) {}
 
@@ -46,21 +49,29 @@ void ReceiveCall::Start(Queue queue) {
   // returned.
   pending_ =
       queue_.ReceiveAsync(options, [this](auto received) { OnReceived(std::move(received)); });
-  if (pending_ != nullptr) drains_->Add(this, [pending = pending_] { pending->Cancel(); });
+  if (pending_ == nullptr) return;
+  absl::StatusOr<ClientLimit::Share> place = access_->TakeStream(GrpcCaller(*context_));
+  if (!place.ok()) {
+    // (Nobody else gives it up before the handler has returned.)
+    refused_ = place.status();
+    return pending_->Cancel();
+  }
+  place_.emplace(*std::move(place));
+  drains_->Add(this, [pending = pending_] { pending->Cancel(); });
 }
 
 void ReceiveCall::OnReceived(absl::StatusOr<std::vector<ReceivedMessage>> received) {
   if (!received.ok()) {
     const bool given_up = received.status().code() == absl::StatusCode::kCancelled;
+    if (given_up && !refused_.ok()) return End(ToGrpcStatus(refused_));
     if (given_up && context_->IsCancelled()) return End(grpc::Status::CANCELLED);
     if (given_up && drains_->draining()) return End(grpc::Status::OK);
     return End(ToGrpcStatus(received.status()));
   }
-  FillReply(*received);
-  End(grpc::Status::OK);  // may delete this
+  End(ToGrpcStatus(FillReply(*received)));  // may delete this
 }
 
-void ReceiveCall::FillReply(const std::vector<ReceivedMessage>& messages) {
+absl::Status ReceiveCall::FillReply(const std::vector<ReceivedMessage>& messages) {
   std::vector<ReceiptHandle> left;
   const bool gone = context_->IsCancelled();
   size_t bytes = 0;
@@ -80,7 +91,16 @@ void ReceiveCall::FillReply(const std::vector<ReceivedMessage>& messages) {
       replied_.push_back(message.receipt_handle);
     }
   }
+  absl::StatusOr<std::optional<ClientLimit::Share>> room =
+      access_->TakeReply(GrpcCaller(*context_), bytes);
+  if (!room.ok()) {
+    left.insert(left.end(), replied_.begin(), replied_.end());
+    replied_.clear();
+  } else if (room->has_value()) {
+    room_.emplace(**std::move(room));
+  }
   if (!left.empty()) queue_.ReturnUndelivered(left);
+  return room.status();
 }
 
 void ReceiveCall::OnCancel() {

@@ -158,7 +158,7 @@ class ServerImpl final : public Server {
     if (!wrong.empty()) return WrongQueues(wrong);
     acceptor_.SetLimits(options.security.connections);
     http_->SetLimits(options.security.connections);
-    security_->SetRequestsPerSecond(options.security.max_requests_per_second);
+    security_->SetLimits(options.security);
     metrics_->set_queues(options.metrics_queues);
     {
       const std::lock_guard<std::mutex> lock(mutex_);

@@ -143,6 +143,16 @@ constexpr Setting kSettings[] = {
      [](const ServeConfig& config) -> std::string {
        return absl::StrCat(config.server.security.max_streams);
      }},
+    {"max-client-streams", "N",
+     "Streams and waiting receives of a client, that is a token, or an address without one, 1 to "
+     "1000000; more are refused [10000]",
+     Reload::kLive,
+     [](absl::string_view value, ServeConfig& config) {
+       return Assign(ParseCount(value, 1, kMaxCount), config.server.security.max_client_streams);
+     },
+     [](const ServeConfig& config) -> std::string {
+       return absl::StrCat(config.server.security.max_client_streams);
+     }},
     {"max-requests-per-second", "N",
      "Of a client, that is a token, or an address without one, 0 (no limit) to 1000000 [0]",
      Reload::kLive,

@@ -3,6 +3,7 @@
 
 #include <grpcpp/server_context.h>
 
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -21,8 +22,10 @@ class StreamAccess {
   // `action` is the name of the RPC, a literal. `access` outlives it.
   StreamAccess(Access* access, const grpc::ServerContextBase& context, absl::string_view action);
 
-  // Whether the stream may begin at all: with any token, since it has not named a queue yet.
-  absl::Status CheckOpen() const { return access_->Check(caller_, "OpenStream", ""); }
+  // Whether the stream may begin at all: with any token, since it has not named a queue yet. It has
+  // its place among its client's streams then (Access::TakeStream), for as long as this lives.
+  // Once.
+  absl::Status Open();
   // Whether it may use `queue`, which it names.
   absl::Status CheckQueue(absl::string_view queue) const {
     return access_->Check(caller_, action_, queue);
@@ -43,6 +46,7 @@ class StreamAccess {
   Access* access_;
   absl::string_view action_;
   KnownCaller caller_;
+  std::optional<ClientLimit::Share> place_;
 };
 
 // A stream that may not begin: ends with `status`, and deletes itself.

@@ -51,14 +51,14 @@ class AccessTest : public ::testing::Test {
 };
 
 TEST_F(AccessTest, WithoutTokensAndLimitsEverybodyMayDoEverything) {
-  Access access(nullptr, 0, &clock_);
+  Access access(nullptr, {}, &clock_);
   EXPECT_FALSE(access.active());
   EXPECT_TRUE(access.Check(TestCaller(""), "DeleteQueue", "orders").ok());
   EXPECT_TRUE(access.Check(TestCaller(""), "Backup", "").ok());
 }
 
 TEST_F(AccessTest, TokenMustBeThereAndKnown) {
-  Access access(Tokens({{"ops", "admin: all"}}), 0, &clock_);
+  Access access(Tokens({{"ops", "admin: all"}}), {}, &clock_);
   for (const char* none : {"", "ops-secret", "Basic b3Bz", "Bearer", "Bearer "}) {
     const absl::Status status = access.Check(TestCaller(none), "SendMessage", "orders");
     EXPECT_EQ(status.code(), absl::StatusCode::kUnauthenticated) << none;
@@ -79,7 +79,7 @@ TEST_F(AccessTest, EveryRoleByEveryAction) {
                         {"send", "send: [orders]"},
                         {"receive", "receive: [orders]"},
                         {"bare", ""}}),
-                0, &clock_);
+                {}, &clock_);
   struct Row {
     const char* action;
     bool admin, send, receive, bare;
@@ -122,7 +122,7 @@ TEST_F(AccessTest, EveryRoleByEveryAction) {
 }
 
 TEST_F(AccessTest, RoleOfOneQueueIsNoneOfAnother) {
-  Access access(Tokens({{"shop", "admin: [\"shop-*\"], send: [orders]"}}), 0, &clock_);
+  Access access(Tokens({{"shop", "admin: [\"shop-*\"], send: [orders]"}}), {}, &clock_);
   const TestCaller shop = With("shop-secret");
   EXPECT_TRUE(access.Check(shop, "DeleteQueue", "shop-1").ok());
   EXPECT_TRUE(access.Check(shop, "ReceiveMessage", "shop-1").ok());
@@ -134,7 +134,7 @@ TEST_F(AccessTest, RoleOfOneQueueIsNoneOfAnother) {
 }
 
 TEST_F(AccessTest, BrokerAsAWholeNeedsAdminOfAll) {
-  Access access(Tokens({{"ops", "admin: all"}, {"shop", "admin: [\"shop-*\"]"}}), 0, &clock_);
+  Access access(Tokens({{"ops", "admin: all"}, {"shop", "admin: [\"shop-*\"]"}}), {}, &clock_);
   for (const char* action : {"Backup", "/admin/clock/advance", "/no/such/path"}) {
     EXPECT_TRUE(access.Check(With("ops-secret"), action, "").ok()) << action;
     EXPECT_FALSE(access.Check(With("shop-secret"), action, "").ok()) << action;
@@ -142,7 +142,7 @@ TEST_F(AccessTest, BrokerAsAWholeNeedsAdminOfAll) {
 }
 
 TEST_F(AccessTest, ListingNeedsAPrefixThatIsCovered) {
-  Access access(Tokens({{"ops", "send: all"}, {"shop", "receive: [\"shop-*\", orders]"}}), 0,
+  Access access(Tokens({{"ops", "send: all"}, {"shop", "receive: [\"shop-*\", orders]"}}), {},
                 &clock_);
   EXPECT_TRUE(access.Check(With("ops-secret"), "ListQueues", "").ok());
   EXPECT_TRUE(access.Check(With("shop-secret"), "ListQueues", "shop-").ok());
@@ -153,7 +153,7 @@ TEST_F(AccessTest, ListingNeedsAPrefixThatIsCovered) {
 }
 
 TEST_F(AccessTest, HealthIsOpen) {
-  Access access(Tokens({{"ops", "admin: all"}}), 1, &clock_);
+  Access access(Tokens({{"ops", "admin: all"}}), {.requests_per_second = 1}, &clock_);
   for (int i = 0; i < 10; ++i) {
     EXPECT_TRUE(access.Check(TestCaller(""), "/healthz", "").ok());
     EXPECT_TRUE(access.Check(TestCaller(""), "/readyz", "").ok());
@@ -161,7 +161,7 @@ TEST_F(AccessTest, HealthIsOpen) {
 }
 
 TEST_F(AccessTest, ReplacedTokensCountAtOnce) {
-  Access access(Tokens({{"old", "admin: all"}}), 0, &clock_);
+  Access access(Tokens({{"old", "admin: all"}}), {}, &clock_);
   EXPECT_TRUE(access.Check(With("old-secret"), "PurgeQueue", "orders").ok());
   access.Replace(Tokens({{"new", "admin: all"}}));
   EXPECT_EQ(ReasonOf(access.Check(With("old-secret"), "PurgeQueue", "orders")),
@@ -170,7 +170,8 @@ TEST_F(AccessTest, ReplacedTokensCountAtOnce) {
 }
 
 TEST_F(AccessTest, EachTokenAndEachAddressHasItsOwnRate) {
-  Access access(Tokens({{"a", "send: all"}, {"b", "send: all"}}), 2, &clock_);
+  Access access(Tokens({{"a", "send: all"}, {"b", "send: all"}}), {.requests_per_second = 2},
+                &clock_);
   const auto send = [&](const TestCaller& caller) {
     return ReasonOf(access.Check(caller, "SendMessage", "orders"));
   };
@@ -196,7 +197,7 @@ TEST_F(AccessTest, EachTokenAndEachAddressHasItsOwnRate) {
 }
 
 TEST_F(AccessTest, RateWithoutTokensIsByAddress) {
-  Access access(nullptr, 1, &clock_);
+  Access access(nullptr, {.requests_per_second = 1}, &clock_);
   EXPECT_TRUE(access.Check(TestCaller("", "10.0.0.1"), "SendMessage", "orders").ok());
   EXPECT_FALSE(access.Check(TestCaller("", "10.0.0.1"), "SendMessage", "orders").ok());
   EXPECT_TRUE(access.Check(TestCaller("", "10.0.0.2"), "SendMessage", "orders").ok());
@@ -204,7 +205,7 @@ TEST_F(AccessTest, RateWithoutTokensIsByAddress) {
 
 TEST_F(AccessTest, LogTellsOfRefusalsOnceInAWhileAndNeverTheSecret) {
   const LogCapture log;
-  Access access(Tokens({{"ops", "send: [orders]"}}), 0, &clock_);
+  Access access(Tokens({{"ops", "send: [orders]"}}), {}, &clock_);
   for (int i = 0; i < 3; ++i) {
     EXPECT_FALSE(access.Check(With("guessed-secret"), "SendMessage", "orders").ok());
   }
@@ -218,7 +219,7 @@ TEST_F(AccessTest, LogTellsOfRefusalsOnceInAWhileAndNeverTheSecret) {
 }
 
 TEST_F(AccessTest, QueueNameOfAnyLengthMakesAShortError) {
-  Access access(Tokens({{"ops", "send: [orders]"}}), 0, &clock_);
+  Access access(Tokens({{"ops", "send: [orders]"}}), {}, &clock_);
   const absl::Status status =
       access.Check(With("ops-secret"), "SendMessage", std::string(1 << 20, 'q'));
   EXPECT_LT(status.message().size(), 400u);
@@ -227,7 +228,7 @@ TEST_F(AccessTest, QueueNameOfAnyLengthMakesAShortError) {
 
 TEST_F(AccessTest, ChecksGoOnWhileTokensAreReplaced) {
   const auto tokens = [] { return Tokens({{"ops", "send: all"}}); };
-  Access access(tokens(), 0, &clock_);
+  Access access(tokens(), {}, &clock_);
   std::atomic<bool> stop = false;
   std::atomic<int> refused = 0;
   std::vector<std::thread> threads;

@@ -88,6 +88,7 @@ TEST_F(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config.server.security.connections.total, 10'000u);
   EXPECT_EQ(config.server.security.connections.per_client, 1'000u);
   EXPECT_EQ(config.server.security.max_streams, 10'000);
+  EXPECT_EQ(config.server.security.max_client_streams, 10'000u);
   EXPECT_EQ(config.server.security.max_requests_per_second, 0);
   EXPECT_EQ(config.ready_file, "");
   EXPECT_EQ(config.log_level, "info");
@@ -130,6 +131,7 @@ TEST_F(ConfigTest, EverySettingCanComeFromEverySource) {
       {"max-connections", "11"},
       {"max-streams", "13"},
       {"max-client-connections", "12"},
+      {"max-client-streams", "15"},
       {"max-requests-per-second", "14"},
       {"metrics-queues", "7"},
   };

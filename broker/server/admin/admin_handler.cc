@@ -17,6 +17,8 @@
 namespace barista::server {
 namespace {
 
+// Of bodies in one reply; there is at least one.
+constexpr size_t kMaxPeekBytes = 4 << 20;
 constexpr double kMaxAdvanceSeconds = 10 * 365 * 86400.0;
 
 HttpResponse Json(const boost::json::object& object, int status = 200) {
@@ -155,7 +157,12 @@ HttpResponse AdminHandler::Peek(const std::string& queue_name, const HttpRequest
   const absl::StatusOr<std::vector<PeekedMessage>> messages = queue->Peek(options);
   if (!messages.ok()) return HttpError(messages.status());
   boost::json::array array;
-  for (const PeekedMessage& message : *messages) array.push_back(MessageToJson(message));
+  size_t bytes = 0;
+  for (const PeekedMessage& message : *messages) {
+    bytes += message.body.size();
+    if (bytes > kMaxPeekBytes && !array.empty()) break;
+    array.push_back(MessageToJson(message));
+  }
   return Json({{"messages", std::move(array)}});
 }
 

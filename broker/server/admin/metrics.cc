@@ -159,7 +159,7 @@ std::string Serialize(const std::vector<MetricFamily>& families) {
 }  // namespace
 
 Metrics::Metrics(Broker* broker, const CallMetrics* calls, const HttpServer* http,
-                 const ConnectionLimit* grpc, int queues)
+                 const ClientLimit* grpc, int queues)
     : broker_(broker), calls_(calls), http_(http), grpc_(grpc), queues_(queues) {}
 
 std::string Metrics::Format() const {
@@ -177,7 +177,7 @@ std::string Metrics::Format() const {
   }
   if (const auto storage = broker_->StatStorage(); storage.ok()) AddStorage(*storage, add);
   for (MetricFamily& family : calls_->Collect()) families.push_back(std::move(family));
-  add.Gauge("barista_grpc_connections", "Connections of gRPC clients.", grpc_->open());
+  add.Gauge("barista_grpc_connections", "Connections of gRPC clients.", grpc_->taken());
   add.Gauge("barista_http_connections", "Connections to the HTTP and administration ports.",
             http_->connections());
   return Serialize(families);

@@ -9,7 +9,7 @@
 #include "barista/broker.h"
 #include "broker/server/call_metrics.h"
 #include "broker/server/http_server.h"
-#include "broker/server/security/connection_limit.h"
+#include "broker/server/security/client_limit.h"
 
 namespace barista::server {
 
@@ -20,8 +20,8 @@ class Metrics {
  public:
   // `queues`, [0, kMaxSurveyedQueues]: so many of the deepest queues have metrics of their own. The
   // others outlive it.
-  Metrics(Broker* broker, const CallMetrics* calls, const HttpServer* http,
-          const ConnectionLimit* grpc, int queues);
+  Metrics(Broker* broker, const CallMetrics* calls, const HttpServer* http, const ClientLimit* grpc,
+          int queues);
 
   // From now on so many have metrics of their own; in the same range.
   void set_queues(int queues) { queues_.store(queues, std::memory_order_relaxed); }
@@ -38,7 +38,7 @@ class Metrics {
   Broker* const broker_;
   const CallMetrics* const calls_;
   const HttpServer* const http_;
-  const ConnectionLimit* const grpc_;
+  const ClientLimit* const grpc_;
   // A reload stores it, Format loads it; it publishes nothing else, so relaxed is enough.
   std::atomic<int> queues_;
 };

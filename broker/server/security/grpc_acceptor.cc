@@ -66,8 +66,8 @@ GrpcAcceptor::Descriptor::~Descriptor() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-GrpcAcceptor::GrpcAcceptor(const ConnectionLimit::Limits& limits)
-    : limit_(limits),
+GrpcAcceptor::GrpcAcceptor(const ClientLimit::Limits& limits)
+    : limit_(kConnections, limits),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
@@ -211,7 +211,7 @@ bool GrpcAcceptor::AcceptAll(int listener) {
 }
 
 void GrpcAcceptor::HandOver(Descriptor accepted) {
-  absl::StatusOr<ConnectionLimit::Slot> slot = limit_.Take(ClientOf(accepted.get()));
+  absl::StatusOr<ClientLimit::Share> slot = limit_.Take(ClientOf(accepted.get()));
   if (!slot.ok()) return LogRefusal(slot.status().message());
   Descriptor watched(::fcntl(accepted.get(), F_DUPFD_CLOEXEC, 0));
   // gRPC shuts a connection down before it closes it, so that the end of either side shows here.

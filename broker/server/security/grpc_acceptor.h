@@ -14,7 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "broker/server/listen_address.h"
-#include "broker/server/security/connection_limit.h"
+#include "broker/server/security/client_limit.h"
 #include "broker/server/security/log_gate.h"
 
 namespace barista::server {
@@ -27,7 +27,7 @@ namespace barista::server {
 // Thread-compatible; Listen, Start, Stop come in this order.
 class GrpcAcceptor {
  public:
-  explicit GrpcAcceptor(const ConnectionLimit::Limits& limits);
+  explicit GrpcAcceptor(const ClientLimit::Limits& limits);
   // Stop().
   ~GrpcAcceptor();
   GrpcAcceptor(const GrpcAcceptor&) = delete;
@@ -44,9 +44,9 @@ class GrpcAcceptor {
   // Closes the listeners, not the connections, and joins the thread. Idempotent.
   void Stop();
 
-  const ConnectionLimit& connections() const { return limit_; }
+  const ClientLimit& connections() const { return limit_; }
   // From now on. Thread-safe.
-  void SetLimits(const ConnectionLimit::Limits& limits) { limit_.SetLimits(limits); }
+  void SetLimits(const ClientLimit::Limits& limits) { limit_.SetLimits(limits); }
 
  private:
   // Closes what it holds.
@@ -65,7 +65,7 @@ class GrpcAcceptor {
   };
   struct Connection {
     Descriptor watched;
-    ConnectionLimit::Slot slot;
+    ClientLimit::Share slot;
   };
 
   absl::Status ListenUnix(const std::string& path);
@@ -78,7 +78,7 @@ class GrpcAcceptor {
   void HandOver(Descriptor accepted);
   void LogRefusal(absl::string_view why);
 
-  ConnectionLimit limit_;
+  ClientLimit limit_;
   LogGate log_gate_;
   Descriptor epoll_, wake_;
   std::vector<Descriptor> listeners_;

@@ -61,7 +61,7 @@ absl::StatusOr<std::unique_ptr<Security>> Security::Open(const SecurityOptions& 
 Security::Security(const SecurityOptions& options, const Clock* clock,
                    std::shared_ptr<const TokenTable> tokens, std::unique_ptr<TlsIdentitySource> tls)
     : options_(options),
-      access_(std::move(tokens), options.max_requests_per_second, clock),
+      access_(std::move(tokens), LimitsOf(options), clock),
       tls_(std::move(tls)) {}
 
 absl::Status Security::Reload() {

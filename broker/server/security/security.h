@@ -1,6 +1,7 @@
 #ifndef BROKER_SERVER_SECURITY_SECURITY_H_
 #define BROKER_SERVER_SECURITY_SECURITY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -9,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "barista/clock.h"
 #include "broker/server/access.h"
-#include "broker/server/security/connection_limit.h"
+#include "broker/server/security/client_limit.h"
 #include "broker/server/security/tls_identity.h"
 
 namespace barista::server {
@@ -21,10 +22,12 @@ struct SecurityOptions {
   std::string token_file = "";
 
   // Of each listener; HTTP has HttpServer::kMaxConnections at most.
-  ConnectionLimit::Limits connections = {};
+  ClientLimit::Limits connections = {.total = 10'000, .per_client = 1'000};
   // Calls that one gRPC connection may have under way; further ones wait in the client.
   int max_streams = 10'000;
-  // Of each client, that is token, or address where there is none; 0: no limit.
+  // Streams and waiting receives of each client, that is token, or address where there is none.
+  size_t max_client_streams = 10'000;
+  // Of each client; 0: no limit.
   int64_t max_requests_per_second = 0;
 
   // Whether nobody comes in without a certificate or a token.
@@ -44,14 +47,18 @@ class Security {
   // why; the other file is taken all the same. Blocks.
   absl::Status Reload();
 
-  // From now on each client may make so many requests a second; 0: no limit.
-  void SetRequestsPerSecond(int64_t limit) { access_.set_requests_per_second(limit); }
+  // From now on clients have the limits of `options`; of connections the listeners take care.
+  void SetLimits(const SecurityOptions& options) { access_.SetLimits(LimitsOf(options)); }
 
   Access& access() { return access_; }
   // Null: no TLS.
   const TlsIdentitySource* tls() const { return tls_.get(); }
 
  private:
+  static Access::Limits LimitsOf(const SecurityOptions& options) {
+    return {.requests_per_second = options.max_requests_per_second,
+            .streams_per_client = options.max_client_streams};
+  }
   Security(const SecurityOptions& options, const Clock* clock,
            std::shared_ptr<const TokenTable> tokens, std::unique_ptr<TlsIdentitySource> tls);
 
