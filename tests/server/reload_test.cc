@@ -68,7 +68,8 @@ TEST(ReloadTest, TheTableSaysWhichAreLive) {
     if (setting.reload == Reload::kLive) live.insert(setting.name);
   }
   EXPECT_THAT(live, ElementsAre("drain-time", "log-format", "log-level", "max-client-connections",
-                                "max-connections", "max-requests-per-second", "metrics-queues"));
+                                "max-client-streams", "max-connections", "max-requests-per-second",
+                                "metrics-queues"));
 }
 
 }  // namespace
