@@ -46,5 +46,17 @@ TEST(ConnectionLimitTest, PerClientAtAndPastTheEdge) {
   EXPECT_EQ(limit.open(), 0u);
 }
 
+TEST(ConnectionLimitTest, NewLimitsLeaveOpenConnectionsAlone) {
+  ConnectionLimit limit({.total = 2, .per_client = 2});
+  auto a = limit.Take("10.0.0.1"), b = limit.Take("10.0.0.2");
+  ASSERT_TRUE(a.ok() && b.ok());
+  limit.SetLimits({.total = 1, .per_client = 1});
+  EXPECT_EQ(limit.open(), 2u);
+  EXPECT_EQ(GetErrorInfo(limit.Take("10.0.0.3").status()).limit, "1");
+  limit.SetLimits({.total = 3, .per_client = 1});
+  EXPECT_EQ(GetErrorInfo(limit.Take("10.0.0.1").status()).field, "max_client_connections");
+  EXPECT_TRUE(limit.Take("10.0.0.3").ok());
+}
+
 }  // namespace
 }  // namespace barista::server
