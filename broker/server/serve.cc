@@ -227,13 +227,13 @@ int Serve(ServeConfig config, const std::function<ParsedArguments()>& read_again
   Watchdog watchdog(&manager, [&server] { return server.SilentParts(); });
   manager.Ready(ServingText(server));
 
-  // From here on the settings in force are those of the thread of the signals.
   std::atomic<int64_t> drain_time_ns{absl::ToInt64Nanoseconds(config.server.drain_time)};
-  signals.OnHangup([&, in_force = std::move(config)]() mutable {
+  // From here on `config`, what is in force, is the thread's of the signals.
+  signals.OnHangup([&] {
     manager.Reloading();
     ReloadSecurity(server);
-    ReloadSettings(server, read_again(), in_force);
-    drain_time_ns.store(absl::ToInt64Nanoseconds(in_force.server.drain_time));
+    ReloadSettings(server, read_again(), config);
+    drain_time_ns.store(absl::ToInt64Nanoseconds(config.server.drain_time));
     manager.Ready(ServingText(server));
   });
   signals.Wait();

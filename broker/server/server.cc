@@ -111,7 +111,7 @@ class ServerImpl final : public Server {
     const auto grpc = CheckAddress("grpc_listen", options_.grpc_listen, true, open);
     if (!grpc.ok()) return grpc.status();
 
-    const absl::Status metrics_queues = CheckMetricsQueues(options_.metrics_queues);
+    absl::Status metrics_queues = CheckMetricsQueues(options_.metrics_queues);
     if (!metrics_queues.ok()) return metrics_queues;
 
     absl::StatusOr<std::unique_ptr<Broker>> broker = Broker::Open(options_.broker);
@@ -151,7 +151,7 @@ class ServerImpl final : public Server {
   absl::Status Reload() override { return security_->Reload(); }
 
   absl::Status Reconfigure(const ServerOptions& options) override {
-    const absl::Status checked = CheckMetricsQueues(options.metrics_queues);
+    absl::Status checked = CheckMetricsQueues(options.metrics_queues);
     if (!checked.ok()) return checked;
     const std::vector<std::string> wrong =
         CheckQueues(options.queues, broker_->options(), broker_.get());

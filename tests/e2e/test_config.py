@@ -145,6 +145,12 @@ def test_config_check_beside_a_broker(tmp_path, start, config):
 # ---- Reload ----
 
 
+def test_the_readme_names_what_a_reload_takes():
+    live = {line["setting"] for line in run("config", "check", "--memory", "--output", "json").lines if line["reload"]}
+    said = (ROOT / "README.md").read_text().split("At once come into force:", 1)[1].split(" and the queues", 1)[0]
+    assert {name.strip(" `-\n").replace("-", "_") for name in said.split(",")} == live
+
+
 def test_reload_takes_what_it_can_and_names_the_rest(tmp_path, start, config):
     broker = start("--config", config("metrics_queues: 1\nmemory: true\nregion: eu-1\n" + QUEUES))
     assert "barista_metrics_queues_omitted 1" in broker.http("/metrics")[1]
@@ -163,6 +169,7 @@ def test_reload_takes_what_it_can_and_names_the_rest(tmp_path, start, config):
     )
     config("memory: true\n")
     reload(broker, READ_AGAIN)
+    assert "SIGHUP: metrics-queues is 100, 0 before (default)" in broker.log.read_text()
     assert "barista_metrics_queues_omitted 0" in broker.http("/metrics")[1]
     assert broker.terminate() == 0
 

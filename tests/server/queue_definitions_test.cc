@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "barista/error.h"
 #include "tests/server/log_capture.h"
 
@@ -159,6 +160,17 @@ TEST_F(QueueDefinitionsTest, WhatCannotBeIsToldTogetherAndChangesNothing) {
                           AllOf(HasSubstr("queue strong: RedrivePolicy"),
                                 HasSubstr("Durability memory"), HasSubstr("limit fsync"))));
   EXPECT_THAT(Names(), ElementsAre("old", "weak"));
+}
+
+TEST_F(QueueDefinitionsTest, APingIsAnsweredBehindWhatWasSubmittedAndCostsNoWrite) {
+  const uint64_t commits = broker_->Stats().commits;
+  absl::Notification open, closed;
+  broker_->Ping([&] { open.Notify(); });
+  EXPECT_TRUE(open.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  EXPECT_EQ(broker_->Stats().commits, commits);
+  ASSERT_TRUE(broker_->Close().ok());
+  broker_->Ping([&] { closed.Notify(); });
+  EXPECT_TRUE(closed.WaitForNotificationWithTimeout(absl::Seconds(30)));
 }
 
 TEST_F(QueueDefinitionsTest, WithoutABrokerOnlyTheFileIsLookedAt) {
