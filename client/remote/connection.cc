@@ -5,7 +5,6 @@
 
 #include "broker/message/queue_errors.h"
 #include "client/channel.h"
-#include "client/remote/remote_call.h"
 
 namespace barista::client {
 
@@ -16,16 +15,16 @@ absl::Status Connection::ToStatus(const grpc::Status& status) const {
   return FromCallStatus(status, options_.server, options_.timeout);
 }
 
-absl::Status Connection::Begin(std::shared_ptr<RemoteCall> call) {
+absl::Status Connection::Begin(std::shared_ptr<UnderWay> call) {
   MutexLock lock(&mutex_);
   if (closed_) return internal::BrokerClosed();
-  RemoteCall* const key = call.get();
+  UnderWay* const key = call.get();
   calls_.emplace(key, std::move(call));
   return absl::OkStatus();
 }
 
-void Connection::End(RemoteCall* call) {
-  std::shared_ptr<RemoteCall> last;  // outlives the lock
+void Connection::End(UnderWay* call) {
+  std::shared_ptr<UnderWay> last;  // outlives the lock
   MutexLock lock(&mutex_);
   const auto it = calls_.find(call);
   if (it == calls_.end()) return;
@@ -35,13 +34,13 @@ void Connection::End(RemoteCall* call) {
 }
 
 void Connection::Close(bool wait) {
-  std::vector<std::shared_ptr<RemoteCall>> calls;
+  std::vector<std::shared_ptr<UnderWay>> calls;
   {
     MutexLock lock(&mutex_);
     closed_ = true;
     for (const auto& [key, call] : calls_) calls.push_back(call);
   }
-  for (const std::shared_ptr<RemoteCall>& call : calls) call->OnClose();
+  for (const std::shared_ptr<UnderWay>& call : calls) call->OnClose();
   calls.clear();
   MutexLock lock(&mutex_);
   while (wait && !calls_.empty()) ended_.Wait(&mutex_);

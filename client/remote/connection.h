@@ -15,7 +15,13 @@
 
 namespace barista::client {
 
-class RemoteCall;
+// A call or a stream. Thread-safe.
+class UnderWay {
+ public:
+  virtual ~UnderWay() = default;
+  // The host closes: it is to end. Returns at once.
+  virtual void OnClose() = 0;
+};
 
 // What a host and its queues share: the channel, the options, and which calls are under way.
 // Thread-safe. Shared by the host, its queues and their calls: a queue may outlive its host.
@@ -28,9 +34,9 @@ class Connection {
   // The status of a call, with a text for people where no broker answered.
   absl::Status ToStatus(const grpc::Status& status) const;
 
-  // From OK until End, Close waits for the call. BrokerClosed after Close.
-  absl::Status Begin(std::shared_ptr<RemoteCall> call);
-  void End(RemoteCall* call);
+  // From OK until End, Close waits for the call, which is kept alive. BrokerClosed after Close.
+  absl::Status Begin(std::shared_ptr<UnderWay> call);
+  void End(UnderWay* call);
 
   // Lets no call begin, tells those under way and, if `wait`, waits until they have ended.
   void Close(bool wait);
@@ -42,7 +48,7 @@ class Connection {
   Mutex mutex_;
   CondVar ended_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::flat_hash_map<RemoteCall*, std::shared_ptr<RemoteCall>> calls_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<UnderWay*, std::shared_ptr<UnderWay>> calls_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace barista::client

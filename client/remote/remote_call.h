@@ -24,7 +24,9 @@ namespace barista::client {
 
 // One call with its attempts: made, made again after a pause where MayRetry says so, and given up.
 // No thread waits for it. Thread-safe. While it is under way the connection keeps it alive.
-class RemoteCall : public PendingReceive, public std::enable_shared_from_this<RemoteCall> {
+class RemoteCall : public PendingReceive,
+                   public UnderWay,
+                   public std::enable_shared_from_this<RemoteCall> {
  public:
   // How a call takes the end of its host.
   enum class AtClose {
@@ -39,8 +41,8 @@ class RemoteCall : public PendingReceive, public std::enable_shared_from_this<Re
   void Start();
   // PendingReceive: ends the call with kCancelled, unless it has succeeded already.
   void Cancel() override;
-  // By the connection.
-  void OnClose();
+  // UnderWay: by the connection.
+  void OnClose() override;
 
  protected:
   // Starts the call itself; `done` runs once, not inside of this.

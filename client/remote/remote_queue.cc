@@ -12,6 +12,7 @@
 #include "broker/message/attributes.h"
 #include "broker/message/validation.h"
 #include "client/remote/remote_call.h"
+#include "client/remote/remote_consumer.h"
 #include "client/remote/text.h"
 #include "client/remote/wire.h"
 
@@ -195,6 +196,14 @@ absl::StatusOr<std::vector<ReceivedMessage>> RemoteQueue::Receive(const ReceiveO
   });
   finished.Wait();
   return result;
+}
+
+absl::StatusOr<std::shared_ptr<internal::ConsumerState>> RemoteQueue::Consume(
+    const ConsumeOptions& options) {
+  if (absl::Status status = internal::ValidateConsume(options); !status.ok()) return status;
+  auto consumer = std::make_shared<RemoteConsumer>(connection_, name_, options);
+  if (absl::Status status = consumer->Begin(); !status.ok()) return status;
+  return consumer;
 }
 
 void RemoteQueue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) {

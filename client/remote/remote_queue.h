@@ -30,6 +30,8 @@ class RemoteQueue final : public internal::QueueState {
   std::shared_ptr<PendingReceive> ReceiveAsync(const ReceiveOptions& options,
                                                Queue::ReceiveCallback done) override;
   void ReturnUndelivered(absl::Span<const ReceiptHandle> handles) override;
+  absl::StatusOr<std::shared_ptr<internal::ConsumerState>> Consume(
+      const ConsumeOptions& options) override;
   void DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wait,
                    Queue::StatusesCallback done) override;
   void ChangeVisibilityBatch(absl::Span<const VisibilityChange> changes, Wait wait,

@@ -120,6 +120,13 @@ absl::StatusOr<ReceivedMessage> DecodeReceivedMessage(const v1::Message& message
   return out;
 }
 
+absl::StatusOr<ReceivedMessage> DecodeDelivery(const v1::Message& message) {
+  if (!message.receipt_handle().empty()) return DecodeReceivedMessage(message);
+  ReceivedMessage out;
+  if (absl::Status status = DecodeStored(message, &out); !status.ok()) return status;
+  return out;
+}
+
 absl::StatusOr<PeekedMessage> DecodePeekedMessage(const v1::PeekedMessage& message) {
   PeekedMessage out;
   if (absl::Status status = DecodeStored(message.message(), &out); !status.ok()) return status;

@@ -22,6 +22,8 @@ void EncodeDuration(absl::Duration duration, google::protobuf::Duration* out);
 
 absl::StatusOr<SendResult> DecodeSendResult(const v1::SendMessageResult& result);
 absl::StatusOr<ReceivedMessage> DecodeReceivedMessage(const v1::Message& message);
+// Of a stream, which need not bring receipt handles.
+absl::StatusOr<ReceivedMessage> DecodeDelivery(const v1::Message& message);
 absl::StatusOr<PeekedMessage> DecodePeekedMessage(const v1::PeekedMessage& message);
 absl::StatusOr<QueueDescription> DecodeDescription(const v1::Queue& queue);
 // Never OK.

@@ -27,7 +27,7 @@ ROOMS = {
     "proto": ("proto", []),
     "client": ("client", ["api", "proto"]),
     "client_api": ("client/include/barista", ["api"]),
-    "remote": ("client/remote", ["client", "client_api", "message"]),
+    "remote": ("client/remote", ["client", "client_api", "message", "consumer"]),
     "server": ("broker/server", ["api", "proto", "client"]),
     "load": ("client/load", ["api"]),
     "load_grpc": ("client/load/grpc", ["load", "client"]),

@@ -17,6 +17,7 @@ PLANTS = [
     ("broker/commit/planted.cc", '#include "broker/queue/planted.h"', "no arrow from commit to queue"),
     ("broker/message/planted.cc", '#include "storage/store.h"', "no arrow from message to storage"),
     ("broker/core/planted.cc", '#include "broker/message/payload.h"', "no arrow from core to message"),
+    ("broker/consumer/planted.cc", '#include "broker/queue/planted.h"', "no arrow from consumer to queue"),
     ("storage/planted.cc", '#include "broker/commit/planted.h"', "no arrow from storage to commit"),
     ("storage/store.h", "#include <rocksdb/db.h>", "rocksdb/db.h may be included in: storage/rocksdb_"),
     ("storage/store.h", '#include "rocksdb/db.h"', "rocksdb/db.h may be included in: storage/rocksdb_"),

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -81,6 +84,26 @@ TEST_P(QueueConsumerTest, HeartbeatOfMoreThanABatchReachesAll) {
     broker_->RunOnce();
     EXPECT_EQ(Describe().in_flight, kMessages);
   }
+}
+
+TEST_P(QueueConsumerTest, NextWaitsByTheClockOfTheBroker) {
+  const auto consumer = *queue_.Consume();
+  auto next = std::async(std::launch::async, [&] { return consumer->Next(absl::Seconds(10)); });
+  // In manual mode time stands still while it waits: it does not.
+  while (next.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
+    if (!GetParam()) clock_.Advance(absl::Seconds(10));
+  }
+  const auto none = next.get();
+  ASSERT_OK(none);
+  EXPECT_FALSE(none->has_value());
+}
+
+TEST_P(QueueConsumerTest, EndOfTheQueueIsToldWithoutCreditToo) {
+  SendMany(1, "m");
+  const auto consumer = *queue_.Consume({.credit = 1});
+  ASSERT_OK(consumer->Next());  // No receive is parked that could tell it.
+  ASSERT_OK(broker_->DeleteQueue("q"));
+  EXPECT_TRUE(FailsWith(consumer->Next(), "QueueDoesNotExist", "QueueName"));
 }
 
 TEST_P(QueueConsumerTest, OnesThatAreGoneAreForgotten) {

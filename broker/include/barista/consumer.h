@@ -50,12 +50,12 @@ class ConsumerState;
 // The first failure since the last that was told is told once, by the Next, Flush or Close that
 // comes next; the consumer goes on. The message it concerns comes again if it is still stored.
 //
-// A consumer ends when it is closed, or with an error: kNotFound/QueueDoesNotExist,
-// kFailedPrecondition/BrokerClosed, kUnavailable (the connection broke, or the broker that serves
-// it ends: ServerDraining), kPermissionDenied/AccessDenied and others of ReceiveMessage. Each
-// method answers with it from then on. However a consumer ends, what is with it becomes visible to
-// others at once, unless the embedded broker itself is closed: then when its timeout has passed, so
-// close consumers first.
+// A consumer ends when it is closed, or with an error: kNotFound/QueueDoesNotExist (a remote one
+// hears it when it has credit), kFailedPrecondition/BrokerClosed, kUnavailable (the connection
+// broke, or the broker that serves it ends: ServerDraining), kPermissionDenied/AccessDenied and
+// others of ReceiveMessage. Each method answers with it from then on. However a consumer ends, what
+// is with it becomes visible to others at once, unless the embedded broker itself is closed: then
+// when its timeout has passed. Close consumers before their broker or host.
 //
 // In manual mode (BrokerOptions::manual) blocking forms do the broker's work while they wait, and
 // time stands still meanwhile: Next answers none when there is nothing left to do, unless it may

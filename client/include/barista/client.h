@@ -72,6 +72,9 @@ struct ConnectOptions {
 // - Queue::maximum_message_size() is as of the last call that told it; the times of a
 //   QueueDescription are whole seconds, and it has no age.
 // - Peek and Describe wait for the server: inside a callback they answer WouldBlock.
+// - A Consumer is a stream: when the connection breaks it ends with kUnavailable, and what was with
+//   it is visible to others at once. Its heartbeat is the server's; Next waits by real time. What
+//   was fetched ahead and not taken counts as received. (A Worker goes on by itself.)
 // - ReturnUndelivered is tried once, and nobody hears whether it arrived: if not, the messages come
 //   back after their visibility timeout, counted as received.
 //

@@ -31,11 +31,15 @@ class ScriptedService final : public v1::QueueService::Service {
   ~ScriptedService() override { server_->Shutdown(std::chrono::system_clock::now()); }
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
 
+  using ConsumerStream =
+      grpc::ServerReaderWriter<v1::ConsumeStreamResponse, v1::ConsumeStreamRequest>;
+
   // What each call answers, by the number of the call of its kind, from 1.
   std::function<grpc::Status(int call)> on_get;
   std::function<grpc::Status(int call)> on_delete;
   std::function<grpc::Status(int call)> on_purge;
   std::function<grpc::Status(int call, Stream* stream)> on_stream;
+  std::function<grpc::Status(ConsumerStream* stream)> on_consume;
   std::atomic<int> gets{0};
   std::atomic<int> deletes{0};
   std::atomic<int> purges{0};
@@ -72,6 +76,9 @@ class ScriptedService final : public v1::QueueService::Service {
                           v1::PurgeQueueResponse*) override {
     const int call = ++purges;
     return on_purge ? on_purge(call) : grpc::Status::OK;
+  }
+  grpc::Status ConsumeStream(grpc::ServerContext*, ConsumerStream* stream) override {
+    return on_consume(stream);
   }
   grpc::Status SendStream(grpc::ServerContext*, Stream* stream) override {
     const int call = ++streams;
