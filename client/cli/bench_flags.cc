@@ -25,7 +25,7 @@ void AddNumber(CLI::App& app, const std::string& name, int& value, int least, in
                const std::string& help, const std::string& group) {
   app.add_option(name, value,
                  absl::StrCat(help, ", ", least, " to ", most, " (default ", value, ")"))
-      ->check(CLI::Range(least, most))
+      ->check(InRange(least, most))
       ->type_name("N")
       ->group(group);
 }
@@ -50,7 +50,7 @@ void AddWhere(CLI::App& app, BenchFlags& flags) {
   app.add_option("--connections", flags.connections,
                  absl::StrCat("Connections to the broker, 1 to ", Connections::kMost, " (default ",
                               flags.connections, ")"))
-      ->check(CLI::Range(1, Connections::kMost))
+      ->check(InRange(1, Connections::kMost))
       ->type_name("N")
       ->excludes(embedded)
       ->group(group);
@@ -62,7 +62,7 @@ void AddWhat(CLI::App& app, BenchFlags& flags) {
             "Queues, sent to in turn", group);
   app.add_option("--durability", flags.durability,
                  "Theirs: when a send is acknowledged (default fsync)")
-      ->check(CLI::IsMember({"fsync", "os", "memory"}))
+      ->check(OneOf({"fsync", "os", "memory"}))
       ->type_name("fsync|os|memory")
       ->group(group);
   app.add_option("--body", flags.body,
@@ -91,7 +91,7 @@ void AddHow(CLI::App& app, BenchFlags& flags) {
          absl::StrCat("Messages between the start of their send and the end of their delete, ",
                       "at least a batch for each producer, at most ", LoadOptions::kMaxInFlight,
                       " (default 1000, or two batches for each producer)"))
-      ->check(CLI::Range(1, LoadOptions::kMaxInFlight))
+      ->check(InRange(1, LoadOptions::kMaxInFlight))
       ->type_name("N")
       ->group(group);
   app.add_option("--rate", load.rate,

@@ -57,8 +57,25 @@ class Walk {
     } else if (const CLI::App* command = CommandNamed(word); command != nullptr) {
       at_ = command;
     } else {
+      if (unknown_.empty() && places_ == 0 && !Subcommands().empty()) unknown_ = word;
       ++places_;
     }
+  }
+
+  std::string Problem() const {
+    const auto commands = Subcommands();
+    if (commands.empty()) return "";
+    std::string name = "barista";
+    if (at_ != &root_) absl::StrAppend(&name, " ", at_->get_name());
+    std::string problem = unknown_.empty()
+                              ? absl::StrCat(name, " wants a command")
+                              : absl::StrCat("\"", unknown_, "\" is no command of ", name);
+    const char* separator = ": ";
+    for (const CLI::App* command : commands) {
+      absl::StrAppend(&problem, separator, command->get_name());
+      separator = ", ";
+    }
+    return problem;
   }
 
   Completion End(const std::string& word) const {
@@ -78,8 +95,7 @@ class Walk {
       }
       return completion;
     }
-    for (const CLI::App* command : at_->get_subcommands(
-             [](const CLI::App* candidate) { return !IsHidden(candidate->get_group()); })) {
+    for (const CLI::App* command : Subcommands()) {
       Add(command->get_name(), command->get_description(), word, completion);
     }
     if (const CLI::Option* place = Place(); place != nullptr) {
@@ -116,6 +132,11 @@ class Walk {
       if (command->get_name() == name) return command;
     }
     return nullptr;
+  }
+
+  std::vector<const CLI::App*> Subcommands() const {
+    return at_->get_subcommands(
+        [](const CLI::App* candidate) { return !IsHidden(candidate->get_group()); });
   }
 
   // The commands whose options may stand here: the one that was named, and those around it.
@@ -189,6 +210,7 @@ class Walk {
   const CLI::Option* value_of_ = nullptr;  // the next word is its value
   bool only_places_ = false;               // behind "--"
   size_t places_ = 0;                      // words that were positionals
+  std::string unknown_;                    // a word where a command should be
   std::set<const CLI::Option*> used_;
   std::vector<std::string> globals_;
 };
@@ -200,6 +222,12 @@ Completion Complete(const CLI::App& app, const std::vector<std::string>& words) 
   Walk walk(app);
   for (size_t i = 0; i + 1 < words.size(); ++i) walk.Step(words[i]);
   return walk.End(words.back());
+}
+
+std::string ProblemWithCommand(const CLI::App& app, const std::vector<std::string>& words) {
+  Walk walk(app);
+  for (const std::string& word : words) walk.Step(word);
+  return walk.Problem();
 }
 
 std::vector<std::string> SplitBashLine(absl::string_view line) {

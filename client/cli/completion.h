@@ -30,6 +30,9 @@ struct Completion {
 // For the last of `words`, which may be empty; the first is the one behind the name of the program.
 Completion Complete(const CLI::App& app, const std::vector<std::string>& words);
 
+// What is wrong with the commands that `words` name: "" if they name one that can be run.
+std::string ProblemWithCommand(const CLI::App& app, const std::vector<std::string>& words);
+
 // The words of a line of bash, up to where it is cut off, without their quotes; the last one is
 // empty if the line ends with space. Expands nothing.
 std::vector<std::string> SplitBashLine(absl::string_view line);

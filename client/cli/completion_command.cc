@@ -155,7 +155,7 @@ void AddCompletionCommand(CLI::App& app, Command& chosen) {
       "Names of queues come from the broker that the line or BARISTA_SERVER names.");
   auto shell = std::make_shared<std::string>();
   completion->add_option("SHELL", *shell, "The shell: bash, zsh or fish")
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->check(OneOf({"bash", "zsh", "fish"}))
       ->type_name("bash|zsh|fish")
       ->required();
   completion->callback([&chosen, shell] {

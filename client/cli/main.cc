@@ -12,6 +12,7 @@
 #include "barista/version.h"
 #include "broker/server/config.h"
 #include "broker/server/serve.h"
+#include "client/cli/completion.h"
 #include "client/cli/completion_command.h"
 #include "client/cli/config_command.h"
 #include "client/cli/session.h"
@@ -110,7 +111,7 @@ int Main(int argc, char** argv) {
       ->type_name("FILE");
   app.add_option("--output", globals.format,
                  "text: for people; json: one object per line (default text)")
-      ->check(CLI::IsMember({"text", "json"}))
+      ->check(OneOf({"text", "json"}))
       ->type_name("text|json");
   std::optional<absl::Duration> timeout;
   AddDurationOption(app, "--timeout", timeout,
@@ -141,7 +142,8 @@ int Main(int argc, char** argv) {
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    Output(GuessFormat(argc, argv)).Error(WrongUsage(e.what()));
+    const std::string problem = ProblemWithCommand(app, {argv + 1, argv + argc});
+    Output(GuessFormat(argc, argv)).Error(WrongUsage(problem.empty() ? e.what() : problem));
     return kWrongUsage;
   }
   if (timeout.has_value()) globals.timeout = *timeout;

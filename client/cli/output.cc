@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "barista/error.h"
@@ -54,6 +56,26 @@ std::string ReasonOf(const absl::Status& status) {
   if (!reason.empty()) return reason;
   return ExitCodeFor(status) == kNotReachable ? "NotReachable"
                                               : absl::StatusCodeToString(status.code());
+}
+
+// "17", "12.3 MiB".
+bool IsNumber(absl::string_view cell) {
+  const size_t end = cell.find_first_not_of("0123456789.");
+  if (end == 0 || cell.empty()) return false;
+  if (end == absl::string_view::npos) return true;
+  const absl::string_view unit = cell.substr(end);
+  return unit == " B" || (unit.size() == 4 && absl::EndsWith(unit, "iB"));
+}
+
+// Whether there are only numbers below the heading of the column `i`, or nothing.
+bool IsOfNumbers(const std::vector<std::vector<std::string>>& rows, size_t i) {
+  bool any = false;
+  for (size_t row = 1; row < rows.size(); ++row) {
+    if (rows[row][i].empty()) continue;
+    if (!IsNumber(rows[row][i])) return false;
+    any = true;
+  }
+  return any;
 }
 
 // Over a counter that Progress has drawn.
@@ -135,13 +157,16 @@ void Table::Print(Output& output) const {
   for (const auto& row : rows_) {
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   }
+  std::vector<bool> right;
+  for (size_t i = 0; i < widths.size(); ++i) right.push_back(IsOfNumbers(rows_, i));
   for (const auto& row : rows_) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
-      line += row[i];
-      if (i + 1 < row.size()) line.append(widths[i] - row[i].size() + 2, ' ');
+      const std::string space(widths[i] - row[i].size(), ' ');
+      absl::StrAppend(&line, i == 0 ? "" : "  ", right[i] ? space : "", row[i],
+                      right[i] ? "" : space);
     }
-    output.Line(line);
+    output.Line(absl::StripTrailingAsciiWhitespace(line));
   }
 }
 

@@ -55,7 +55,8 @@ class Output {
   const Format format_;
 };
 
-// Rows of text under a heading, each column as wide as its widest cell.
+// Rows of text under a heading, each column as wide as its widest cell; a column of numbers and
+// sizes is aligned to the right.
 class Table {
  public:
   explicit Table(std::vector<std::string> heading);

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "boost/json/object.hpp"
 #include "boost/json/serialize.hpp"
@@ -51,7 +53,7 @@ void AddQueueFlags(CLI::App& app, QueueFlags& flags) {
       ->group(group);
   app.add_option("--body-charset", flags.body_charset,
                  "text: characters that SQS allows; binary: any bytes (default text)")
-      ->check(CLI::IsMember({"text", "binary"}))
+      ->check(OneOf({"text", "binary"}))
       ->type_name("text|binary")
       ->group(group);
   CLI::Option* dead_letter =
@@ -187,6 +189,13 @@ int List(Session& session, const std::string& prefix) {
   return session.Finish(absl::OkStatus());
 }
 
+// Times for people; the rest as the API has it.
+std::string AttributeText(const std::string& key, const std::string& value) {
+  int64_t seconds = 0;
+  if (!absl::EndsWith(key, "Timestamp") || !absl::SimpleAtoi(value, &seconds)) return value;
+  return IsoTime(absl::FromUnixSeconds(seconds));
+}
+
 int Describe(Session& session, const std::string& name) {
   v1::GetQueueRequest request;
   request.set_queue(name);
@@ -202,7 +211,7 @@ int Describe(Session& session, const std::string& name) {
   table.Row({"url", queue.url()});
   for (const auto& [key, value] :
        Attributes(queue.attributes().begin(), queue.attributes().end())) {
-    if (key != "QueueArn") table.Row({key, value});
+    if (key != "QueueArn") table.Row({key, AttributeText(key, value)});
   }
   for (const auto& [key, value] : Attributes(queue.tags().begin(), queue.tags().end())) {
     table.Row({absl::StrCat("tag ", key), value});
@@ -296,7 +305,7 @@ void AddQueueCommands(CLI::App& app, Command& chosen) {
       ->add_option("--durability", create_flags->durability,
                    "When a send is acknowledged; fsync survives power loss, os a crash of the "
                    "broker, memory nothing (default: the broker's, fsync)")
-      ->check(CLI::IsMember({"fsync", "os", "memory"}))
+      ->check(OneOf({"fsync", "os", "memory"}))
       ->type_name("fsync|os|memory")
       ->group("Attributes");
 

@@ -227,7 +227,7 @@ void AddReceiveCommand(CLI::App& app, Command& chosen) {
       ->add_option(
           "--max", flags->max,
           "Most messages of one receive, 1 to 1000 (default 1; 100 with --all or --follow)")
-      ->check(CLI::Range(1, kMaxReceiveMessages))
+      ->check(InRange(1, kMaxReceiveMessages))
       ->type_name("N");
   AddDurationOption(*receive, "--wait", flags->wait,
                     "How long a receive waits for a first message, 0s to 1h (default: the queue's, "

@@ -56,6 +56,12 @@ CLI::Option* AddSizeOption(CLI::App& app, const std::string& name, std::optional
       ->type_name("SIZE");
 }
 
+CLI::Validator OneOf(const std::vector<std::string>& values) {
+  return CLI::IsMember(values).description("");
+}
+
+CLI::Validator InRange(int least, int most) { return CLI::Range(least, most).description(""); }
+
 CLI::App* AddCommand(CLI::App& parent, const std::string& name, const std::string& help,
                      const std::string& examples) {
   CLI::App* command = parent.add_subcommand(name, help);

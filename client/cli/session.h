@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
@@ -76,6 +77,11 @@ CLI::Option* AddDurationOption(CLI::App& app, const std::string& name,
                                std::optional<absl::Duration>& value, const std::string& help);
 CLI::Option* AddSizeOption(CLI::App& app, const std::string& name, std::optional<int64_t>& value,
                            const std::string& help);
+
+// Checks of an option whose help tells already what is allowed. What breaks them is wrong usage and
+// names the option.
+CLI::Validator OneOf(const std::vector<std::string>& values);
+CLI::Validator InRange(int least, int most);
 
 // Makes `command` one that takes the global options after its own.
 CLI::App* AddCommand(CLI::App& parent, const std::string& name, const std::string& help,

@@ -137,6 +137,17 @@ TEST_F(CompletionTest, KeepsTheOptionsOfTheWholeLine) {
   EXPECT_THAT(At({"send", "--server", ""}).globals, IsEmpty());
 }
 
+TEST_F(CompletionTest, ProblemsWithCommandsAreNamed) {
+  EXPECT_EQ(ProblemWithCommand(app_, {"queue", "purge", "x"}), "");
+  EXPECT_EQ(ProblemWithCommand(app_, {"send", "queue", "--max", "3"}), "");
+  EXPECT_EQ(ProblemWithCommand(app_, {}), "barista wants a command: queue, send, erase");
+  EXPECT_EQ(ProblemWithCommand(app_, {"--output", "json", "brew", "it"}),
+            "\"brew\" is no command of barista: queue, send, erase");
+  EXPECT_EQ(ProblemWithCommand(app_, {"queue"}), "barista queue wants a command: purge");
+  EXPECT_EQ(ProblemWithCommand(app_, {"queue", "--server", "a:1", "prge", "x"}),
+            "\"prge\" is no command of barista queue: purge");
+}
+
 TEST(SplitBashLineTest, Words) {
   EXPECT_THAT(SplitBashLine(""), ElementsAre(""));
   EXPECT_THAT(SplitBashLine("barista"), ElementsAre("barista"));
