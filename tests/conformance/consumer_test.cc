@@ -334,7 +334,7 @@ TEST_P(ConsumerTest, QueueWhoseTimeoutIsTooShortForAHeartbeatIsRefused) {
 
 TEST_P(ConsumerTest, EndsWithItsQueue) {
   Queue queue = Create("q");
-  SendMany(queue, 2);
+  SendMany(queue, 1);
   const auto consumer = Consume(queue, {.credit = 1});
   const ReceivedMessage taken = Take(*consumer);
   ASSERT_OK(consumer->Delete(taken));
