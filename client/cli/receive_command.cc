@@ -91,10 +91,18 @@ class Receiver {
   using Deletes = client::CallWindow<client::DeleteMessageCall>;
 
   absl::Status Loop() {
+    if (flags_.follow) {
+      // A receive may wait long before it answers: whether there is a broker is to be known first.
+      v1::GetQueueRequest request;
+      request.set_queue(flags_.queue);
+      const absl::Status there = session_.client().GetQueue(request).status();
+      if (!there.ok()) return there;
+    }
     while (failure_.ok()) {
       auto response = session_.client().ReceiveMessage(request_, &canceller_);
       if (canceller_.cancelled() && absl::IsCancelled(response.status())) return absl::OkStatus();
-      if (flags_.follow && reached_ && IsAway(response.status())) {
+      if (flags_.follow && IsAway(response.status())) {
+        if (canceller_.cancelled()) return absl::OkStatus();
         WaitForReturn(response.status());
         continue;
       }
@@ -121,7 +129,6 @@ class Receiver {
   void NoteReturn() {
     if (pause_ != absl::ZeroDuration()) session_.output().Note("the broker is back");
     pause_ = absl::ZeroDuration();
-    reached_ = true;
   }
 
   absl::Status Take(const v1::ReceiveMessageResponse& response) {
@@ -192,7 +199,6 @@ class Receiver {
   client::CallCanceller canceller_;
   int64_t received_ = 0;
   bool refused_ = false;
-  bool reached_ = false;                         // the broker has answered
   absl::Duration pause_ = absl::ZeroDuration();  // while it is away
   absl::Notification interrupted_;
   absl::Status failure_;  // of the first delete that failed as a whole
