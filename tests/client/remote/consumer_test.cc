@@ -250,7 +250,6 @@ TEST(ScriptedConsumerTest, WhatGathersGoesTogetherAsRangesWithItsCredit) {
 TEST(ScriptedConsumerTest, ChangesNameWhatIsOpenAndTheLastExtensionCounts) {
   std::mutex mutex;
   std::vector<v1::ConsumeStreamRequest> requests;
-  std::atomic<bool> read{false};
   ScriptedService broker;
   broker.on_consume = [&](ScriptedService::ConsumerStream* stream) {
     v1::ConsumeStreamRequest request;
