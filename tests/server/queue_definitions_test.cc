@@ -61,11 +61,11 @@ class QueueDefinitionsTest : public ::testing::Test {
     return attributes;
   }
 
-  absl::Status SetUp(const std::vector<QueueDefinition>& definitions) {
+  absl::Status Define(const std::vector<QueueDefinition>& definitions) {
     return SetUpQueues(definitions, broker_.get());
   }
   void MustSetUp(const std::vector<QueueDefinition>& definitions) {
-    const absl::Status status = SetUp(definitions);
+    const absl::Status status = Define(definitions);
     EXPECT_TRUE(status.ok()) << status;
   }
   QueueDescription Describe(const std::string& name) {
@@ -150,7 +150,7 @@ TEST_F(QueueDefinitionsTest, WhatCannotBeIsToldTogetherAndChangesNothing) {
   const std::vector<QueueDefinition> definitions = {
       Queue("fine"), Queue("old", Lasting(Durability::kFsync)), Queue("lost", Redrive("nowhere")),
       Queue("strong", weaker)};
-  const absl::Status status = SetUp(definitions);
+  const absl::Status status = Define(definitions);
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_EQ(GetErrorInfo(status).field, "queues");
   EXPECT_THAT(CheckQueues(definitions, broker_->options(), broker_.get()),
