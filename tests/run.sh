@@ -7,7 +7,8 @@
 #   asan            every C++ test under address and undefined-behaviour sanitizer
 #   tsan            every engine test under thread sanitizer
 #   thread-safety   builds everything with clang's thread-safety analysis as errors
-#   all             these four
+#   fuzz            the fuzzers (clang) from their inputs on, for a bounded number of runs
+#   all             these five
 #
 #   --label L       only the C++ tests with the ctest label L
 #   --no-install    does not look for missing packages
@@ -20,12 +21,12 @@ cd "$(dirname "$0")/.." || exit 1
 presets=() label="" install=true
 while [ $# -gt 0 ]; do
   case $1 in
-    release | asan | tsan | thread-safety) presets+=("$1") ;;
-    all) presets+=(release asan tsan thread-safety) ;;
+    release | asan | tsan | thread-safety | fuzz) presets+=("$1") ;;
+    all) presets+=(release asan tsan thread-safety fuzz) ;;
     --label) label=${2:?--label wants a ctest label}; shift ;;
     --no-install) install=false ;;
-    -h | --help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "error: unknown argument '$1'; allowed: release asan tsan thread-safety all --label L --no-install" >&2; exit 2 ;;
+    -h | --help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "error: unknown argument '$1'; allowed: release asan tsan thread-safety fuzz all --label L --no-install" >&2; exit 2 ;;
   esac
   shift
 done
@@ -92,7 +93,7 @@ run_preset() {
   mkdir -p "$results/gtest"
   step build build || return
   case $preset in
-    thread-safety) label=${label:-thread-safety} step ctest run_ctest ;;
+    thread-safety | fuzz) label=${label:-$preset} step ctest run_ctest ;;
     *) step ctest run_ctest ;;
   esac
   if [ "$preset" = release ] && [ -z "$label" ]; then

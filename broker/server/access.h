@@ -81,8 +81,9 @@ class Access {
   // The place of a stream, or of a receive that waits, among those of its client.
   // kResourceExhausted/TooManyStreams: it has its number already.
   absl::StatusOr<ClientLimit::Share> TakeStream(const Caller& caller);
-  // Room for a reply of so many bytes until it has left; nothing to take for a small one.
-  // kResourceExhausted/TooManyReplyBytes: the client does not read those before, or many do not.
+  // Room for a reply whose bodies have so many bytes until it has left; nothing to take for a small
+  // one. kResourceExhausted/TooManyReplyBytes: the client does not read those before, or many do
+  // not.
   absl::StatusOr<std::optional<ClientLimit::Share>> TakeReply(const Caller& caller, size_t bytes);
 
   // Whether any check can refuse anything.

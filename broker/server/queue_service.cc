@@ -1,5 +1,6 @@
 #include "broker/server/queue_service.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -358,6 +359,13 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
     if (request->max_messages() != 0) options.max_messages = request->max_messages();
     const absl::StatusOr<std::vector<PeekedMessage>> messages = queue->Peek(options);
     if (!messages.ok()) return messages.status();
+    // Before anything is copied: a refused reply holds no memory.
+    size_t body_bytes = 0;
+    for (const PeekedMessage& message : *messages) body_bytes += message.body.size();
+    absl::StatusOr<std::optional<ClientLimit::Share>> room =
+        access_->TakeReply(GrpcCaller(*context), std::min(body_bytes, kMaxReplyBytes));
+    if (!room.ok()) return room.status();
+    if (room->has_value()) call->Keep(**std::move(room));
     size_t bytes = 0;
     for (const PeekedMessage& message : *messages) {
       v1::PeekedMessage* out = response->add_messages();
@@ -368,10 +376,6 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
         break;
       }
     }
-    absl::StatusOr<std::optional<ClientLimit::Share>> room =
-        access_->TakeReply(GrpcCaller(*context), bytes);
-    if (!room.ok()) return room.status();
-    if (room->has_value()) call->Keep(**std::move(room));
     return absl::OkStatus();
   });
   return call;

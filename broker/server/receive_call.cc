@@ -57,10 +57,12 @@ void ReceiveCall::Start(Queue queue) {
     return pending_->Cancel();
   }
   place_.emplace(*std::move(place));
+  if (place_settled_.exchange(true, std::memory_order_acq_rel)) place_.reset();
   drains_->Add(this, [pending = pending_] { pending->Cancel(); });
 }
 
 void ReceiveCall::OnReceived(absl::StatusOr<std::vector<ReceivedMessage>> received) {
+  if (place_settled_.exchange(true, std::memory_order_acq_rel)) place_.reset();
   if (!received.ok()) {
     const bool given_up = received.status().code() == absl::StatusCode::kCancelled;
     if (given_up && !refused_.ok()) return End(ToGrpcStatus(refused_));
@@ -73,7 +75,13 @@ void ReceiveCall::OnReceived(absl::StatusOr<std::vector<ReceivedMessage>> receiv
 
 absl::Status ReceiveCall::FillReply(const std::vector<ReceivedMessage>& messages) {
   std::vector<ReceiptHandle> left;
-  const bool gone = context_->IsCancelled();
+  // Before anything is copied: a refused reply holds no memory.
+  size_t body_bytes = 0;
+  for (const ReceivedMessage& message : messages) body_bytes += message.body.size();
+  absl::StatusOr<std::optional<ClientLimit::Share>> room =
+      access_->TakeReply(GrpcCaller(*context_), body_bytes);
+  if (room.ok() && room->has_value()) room_.emplace(**std::move(room));
+  const bool gone = !room.ok() || context_->IsCancelled();
   size_t bytes = 0;
   replied_.reserve(messages.size());
   for (const ReceivedMessage& message : messages) {
@@ -90,14 +98,6 @@ absl::Status ReceiveCall::FillReply(const std::vector<ReceivedMessage>& messages
     } else {
       replied_.push_back(message.receipt_handle);
     }
-  }
-  absl::StatusOr<std::optional<ClientLimit::Share>> room =
-      access_->TakeReply(GrpcCaller(*context_), bytes);
-  if (!room.ok()) {
-    left.insert(left.end(), replied_.begin(), replied_.end());
-    replied_.clear();
-  } else if (room->has_value()) {
-    room_.emplace(**std::move(room));
   }
   if (!left.empty()) queue_.ReturnUndelivered(left);
   return room.status();

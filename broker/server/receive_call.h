@@ -4,6 +4,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -66,6 +67,10 @@ class ReceiveCall final : public grpc::ServerUnaryReactor {
   // Why a call that had to wait was not let: written before it is given up for it, read if it was.
   absl::Status refused_;
   std::optional<ClientLimit::Share> place_, room_;
+  // Start sets it when it has taken the place, OnReceived when that is not needed any more; who
+  // comes second gives it back, so that the client's next call finds it free. Both acquire and
+  // release: the second sees the place that the first has written.
+  std::atomic<bool> place_settled_{false};
   // The handles in the reply: written before Finish, read by OnDone.
   std::vector<ReceiptHandle> replied_;
 };

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import urllib.error
 
+import http2
 import pytest
 from harness import BINARY, DEADLINE_SECONDS, FREE_PORTS, clean_environment, run, wait_until
 
@@ -289,39 +290,19 @@ def not_ready(broker):
         return True
 
 
-def http2_frame(kind, flags, stream, payload):
-    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
-
-
 def half_a_call():
     """HTTP/2: preface, settings, the headers of a SendMessage without end of stream, and a ping."""
-
-    def literal(name, value):
-        return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
-
-    headers = b"".join(
-        literal(name, value)
-        for name, value in [
-            (b":method", b"POST"),
-            (b":scheme", b"http"),
-            (b":path", b"/barista.v1.QueueService/SendMessage"),
-            (b":authority", b"localhost"),
-            (b"content-type", b"application/grpc"),
-            (b"te", b"trailers"),
-        ]
-    )
-    settings, ping, open_headers = 4, 6, 1
     return (
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-        + http2_frame(settings, 0, 0, b"")
-        + http2_frame(open_headers, 0x4, 1, headers)
-        + http2_frame(ping, 0, 0, b"barista!")
+        http2.PREFACE
+        + http2.frame(http2.SETTINGS, 0, 0, b"")
+        + http2.frame(http2.HEADERS, http2.END_HEADERS, 1, http2.call_headers("SendMessage"))
+        + http2.frame(http2.PING, 0, 0, b"barista!")
     )
 
 
 def is_parsed(call):
     """Whether the ping has come back, so that all before it was read."""
-    return http2_frame(6, 1, 0, b"barista!") in call.recv(65536, socket.MSG_PEEK)
+    return http2.frame(http2.PING, http2.ACK, 0, b"barista!") in call.recv(65536, socket.MSG_PEEK)
 
 
 # ---- What is kept ----

@@ -137,8 +137,8 @@ class Unread final : public grpc::ClientBidiReactor<Request, Response> {
   void Read() { this->StartRead(&response_); }
   void OnDone(const grpc::Status& status) override {
     status_ = status;
-    done_.set_value();
     ended_.store(true, std::memory_order_release);
+    done_.set_value();  // nothing is touched after it
   }
   bool ended() const { return ended_.load(std::memory_order_acquire); }
   // Of a call that has ended.
