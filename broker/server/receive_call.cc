@@ -80,8 +80,9 @@ absl::Status ReceiveCall::FillReply(const std::vector<ReceivedMessage>& messages
   for (const ReceivedMessage& message : messages) body_bytes += message.body.size();
   absl::StatusOr<std::optional<ClientLimit::Share>> room =
       access_->TakeReply(GrpcCaller(*context_), body_bytes);
-  if (room.ok() && room->has_value()) room_.emplace(**std::move(room));
-  const bool gone = !room.ok() || context_->IsCancelled();
+  const absl::Status refused = room.status();
+  if (refused.ok() && room->has_value()) room_.emplace(**std::move(room));
+  const bool gone = !refused.ok() || context_->IsCancelled();
   size_t bytes = 0;
   replied_.reserve(messages.size());
   for (const ReceivedMessage& message : messages) {
@@ -100,7 +101,7 @@ absl::Status ReceiveCall::FillReply(const std::vector<ReceivedMessage>& messages
     }
   }
   if (!left.empty()) queue_.ReturnUndelivered(left);
-  return room.status();
+  return refused;
 }
 
 void ReceiveCall::OnCancel() {
