@@ -33,7 +33,7 @@ void Connection::End(UnderWay* call) {
   if (calls_.empty()) ended_.NotifyAll();
 }
 
-void Connection::Close(bool wait) {
+void Connection::Close() {
   std::vector<std::shared_ptr<UnderWay>> calls;
   {
     MutexLock lock(&mutex_);
@@ -43,7 +43,7 @@ void Connection::Close(bool wait) {
   for (const std::shared_ptr<UnderWay>& call : calls) call->OnClose();
   calls.clear();
   MutexLock lock(&mutex_);
-  while (wait && !calls_.empty()) ended_.Wait(&mutex_);
+  while (!calls_.empty()) ended_.Wait(&mutex_);
 }
 
 }  // namespace barista::client

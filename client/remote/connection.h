@@ -24,7 +24,10 @@ class UnderWay {
 };
 
 // What a host and its queues share: the channel, the options, and which calls are under way.
-// Thread-safe. Shared by the host, its queues and their calls: a queue may outlive its host.
+// Thread-safe. Shared by the host and its queues: a queue may outlive its host.
+//
+// Calls do not share it, and none is left when the host is gone, which has waited for them. So it
+// never ends on a thread of gRPC's, where the end of a channel may have to wait for that thread.
 class Connection {
  public:
   Connection(const std::shared_ptr<grpc::Channel>& channel, const ConnectOptions& options);
@@ -35,11 +38,13 @@ class Connection {
   absl::Status ToStatus(const grpc::Status& status) const;
 
   // From OK until End, Close waits for the call, which is kept alive. BrokerClosed after Close.
+  // After End the call uses the connection no more, and holds nothing of the user's, nor a
+  // ClientContext, which has a share of the channel.
   absl::Status Begin(std::shared_ptr<UnderWay> call);
   void End(UnderWay* call);
 
-  // Lets no call begin, tells those under way and, if `wait`, waits until they have ended.
-  void Close(bool wait);
+  // Lets no call begin, tells those under way, and waits until they have ended.
+  void Close();
 
  private:
   const std::unique_ptr<v1::QueueService::Stub> stub_;

@@ -34,7 +34,7 @@ class RemoteCall : public PendingReceive,
     kGiveUp,  // at once, with BrokerClosed
   };
   // `timeout`: of all attempts together, from Start on.
-  RemoteCall(std::shared_ptr<Connection> connection, Repeatable repeatable, AtClose at_close,
+  RemoteCall(Connection* connection, Repeatable repeatable, AtClose at_close,
              absl::Duration timeout);
 
   // Once.
@@ -48,7 +48,7 @@ class RemoteCall : public PendingReceive,
   // Starts the call itself; `done` runs once, not inside of this.
   virtual void StartAttempt(grpc::ClientContext* context,
                             std::function<void(grpc::Status)> done) = 0;
-  // The end, once, without a lock.
+  // The end, once, without a lock. Lets go of what is the user's.
   virtual void Finish(absl::Status status) = 0;
 
  private:
@@ -57,7 +57,7 @@ class RemoteCall : public PendingReceive,
   void GiveUp(const absl::Status& why);
   void End(const absl::Status& status);
 
-  const std::shared_ptr<Connection> connection_;
+  Connection* const connection_;  // from Start to End
   const Repeatable repeatable_;
   const AtClose at_close_;
   const absl::Duration timeout_;
@@ -87,7 +87,7 @@ class UnaryCall final : public RemoteCall {
   UnaryCall(const std::shared_ptr<Connection>& connection, Method<Request, Response> method,
             Request request, Repeatable repeatable, AtClose at_close, absl::Duration timeout,
             Done done)
-      : RemoteCall(connection, repeatable, at_close, timeout),
+      : RemoteCall(connection.get(), repeatable, at_close, timeout),
         api_(connection->api()),
         method_(method),
         request_(std::move(request)),
@@ -98,7 +98,10 @@ class UnaryCall final : public RemoteCall {
     response_.Clear();
     (api_->*method_)(context, &request_, &response_, std::move(done));
   }
-  void Finish(absl::Status status) override { done_(status, response_); }
+  void Finish(absl::Status status) override {
+    done_(status, response_);
+    done_ = nullptr;
+  }
 
   QueueApi* const api_;  // the connection's
   const Method<Request, Response> method_;

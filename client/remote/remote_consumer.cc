@@ -32,9 +32,9 @@ void Set(uint64_t first, uint64_t count, v1::DeliveryRange* range) {
 
 }  // namespace
 
-RemoteConsumer::RemoteConsumer(std::shared_ptr<Connection> connection, const std::string& queue,
+RemoteConsumer::RemoteConsumer(Connection* connection, const std::string& queue,
                                const ConsumeOptions& options)
-    : ConsumerState(options.credit), connection_(std::move(connection)) {
+    : ConsumerState(options.credit), connection_(connection) {
   v1::ConsumeStart& start = *request_.mutable_start();
   start.set_queue(queue);
   if (options.visibility_timeout.has_value())
@@ -50,10 +50,10 @@ absl::Status RemoteConsumer::Begin() {
     self_ = nullptr;
     return status;
   }
-  connection_->api()->ConsumeStream(&context_, this);
-  AddHold();
   {
     MutexLock lock(&mutex_);
+    connection_->api()->ConsumeStream(context_.get(), this);
+    AddHold();
     holding_ = true;
   }
   StartRead(&response_);
@@ -65,13 +65,13 @@ absl::Status RemoteConsumer::Begin() {
 // ---- Asking ----
 
 void RemoteConsumer::Attend() {
-  bool cancel = false;
   bool write = false;
   bool last = false;
   bool close = false;
   {
     MutexLock lock(&mutex_);
-    if (ended() && !done_) cancel = !std::exchange(cancelled_, true);
+    // (It only asks.)
+    if (ended() && context_ != nullptr) context_->TryCancel();
     if (holding_ && !writing_) {
       const bool over = broken_ || ended();
       if (!over) write = writing_ = FillRequest();
@@ -80,7 +80,6 @@ void RemoteConsumer::Attend() {
       holding_ = !last;
     }
   }
-  if (cancel) context_.TryCancel();
   if (write) StartWrite(&request_);
   if (close) StartWritesDone();
   if (last) RemoveHold();
@@ -211,17 +210,23 @@ void RemoteConsumer::TakeFailure(const v1::StreamFailure& failure) {
 void RemoteConsumer::OnClose() { End(internal::BrokerClosed()); }
 
 void RemoteConsumer::OnDone(const grpc::Status& status) {
+  const std::shared_ptr<RemoteConsumer> last = std::move(self_);
+  std::unique_ptr<grpc::ClientContext> context;
   {
     MutexLock lock(&mutex_);
-    done_ = true;
+    context = std::move(context_);
     if (!status.ok()) {
       EndLocked(connection_->ToStatus(status));
     } else if (!closing()) {
       EndLocked(absl::UnavailableError("the broker has ended the stream"));
     }
+  }
+  context = nullptr;
+  {
+    MutexLock lock(&mutex_);
+    done_ = true;
     NotifyAll();
   }
-  const std::shared_ptr<RemoteConsumer> last = std::move(self_);
   connection_->End(this);
 }
 

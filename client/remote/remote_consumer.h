@@ -35,8 +35,7 @@ class RemoteConsumer final
   static constexpr size_t kMaxNamed = 10'000;
 
   // `options` are valid.
-  RemoteConsumer(std::shared_ptr<Connection> connection, const std::string& queue,
-                 const ConsumeOptions& options);
+  RemoteConsumer(Connection* connection, const std::string& queue, const ConsumeOptions& options);
 
   // Opens the stream, once. BrokerClosed after the host's Close.
   absl::Status Begin();
@@ -65,8 +64,7 @@ class RemoteConsumer final
   void TakeResponse(std::vector<ReceivedMessage> messages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeFailure(const v1::StreamFailure& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const std::shared_ptr<Connection> connection_;
-  grpc::ClientContext context_;
+  Connection* const connection_;          // from Begin to OnDone
   std::shared_ptr<RemoteConsumer> self_;  // from Begin until OnDone
   v1::ConsumeStreamResponse response_;    // of the read that is under way
 
@@ -77,8 +75,10 @@ class RemoteConsumer final
   // Other threads than reactions may write: gRPC keeps the stream for them. Dropped with the last
   // write.
   bool holding_ ABSL_GUARDED_BY(mutex_) = false;
-  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  // Until the end, whoever has the consumer then.
+  std::unique_ptr<grpc::ClientContext> context_ ABSL_GUARDED_BY(mutex_) =
+      std::make_unique<grpc::ClientContext>();
   size_t credit_told_ ABSL_GUARDED_BY(mutex_) = 0;  // and not used
   uint64_t settled_ ABSL_GUARDED_BY(mutex_) = 0;    // requests
   std::deque<Sent> sent_ ABSL_GUARDED_BY(mutex_);   // the requests after those

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -25,12 +26,21 @@ namespace {
 class RemoteHost final : public QueueHost {
  public:
   explicit RemoteHost(std::shared_ptr<Connection> connection)
-      : connection_(std::move(connection)), sends_(std::make_shared<SendPipe>(connection_)) {}
-  ~RemoteHost() override { CloseAll(/*wait=*/!InCallback()); }
+      : connection_(std::move(connection)), sends_(std::make_shared<SendPipe>(connection_.get())) {}
+  ~RemoteHost() override {
+    if (!InCallback()) {
+      CloseAll(*connection_, *sends_);
+      return;
+    }
+    // Here nobody may wait, and the channel must not end here either.
+    std::thread([connection = connection_, sends = sends_] {
+      CloseAll(*connection, *sends);
+    }).detach();
+  }
 
   absl::Status Close() override {
     if (absl::Status status = CheckMayBlock(); !status.ok()) return status;
-    CloseAll(/*wait=*/true);
+    CloseAll(*connection_, *sends_);
     return absl::OkStatus();
   }
 
@@ -109,9 +119,9 @@ class RemoteHost final : public QueueHost {
   }
 
   // Calls first: the receives end at once, so that nobody sends because of one.
-  void CloseAll(bool wait) {
-    connection_->Close(wait);
-    sends_->Close(wait);
+  static void CloseAll(Connection& connection, SendPipe& sends) {
+    connection.Close();
+    sends.Close();
   }
 
   const std::shared_ptr<Connection> connection_;

@@ -28,17 +28,21 @@ class SendPipe::Stream final
  public:
   explicit Stream(std::shared_ptr<SendPipe> pipe) : pipe_(std::move(pipe)) {
     // A send must not be repeated: it is not begun before somebody is there.
-    context_.set_wait_for_ready(true);
+    context_->set_wait_for_ready(true);
   }
 
   void Begin(const v1::SendStreamRequest* first) {
-    pipe_->connection_->api()->SendStream(&context_, this);
+    pipe_->connection_->api()->SendStream(context_.get(), this);
     AddHold();
     StartRead(&response_);
     StartWrite(first);
     StartCall();
   }
-  void GiveUp() { context_.TryCancel(); }
+  // (It only asks.)
+  void GiveUp() {
+    MutexLock lock(&mutex_);
+    if (context_ != nullptr) context_->TryCancel();
+  }
 
   void OnWriteDone(bool ok) override { pipe_->OnWritten(this, ok); }
   void OnWritesDoneDone(bool ok) override { pipe_->OnWritten(this, ok); }
@@ -48,17 +52,24 @@ class SendPipe::Stream final
     StartRead(&response_);
   }
   void OnDone(const grpc::Status& status) override {
+    {
+      // It has a share of the channel.
+      MutexLock lock(&mutex_);
+      context_ = nullptr;
+    }
     const std::shared_ptr<SendPipe> pipe = std::move(pipe_);
     pipe->OnEnd(pipe->connection_->ToStatus(status));  // may destroy *this
   }
 
  private:
   std::shared_ptr<SendPipe> pipe_;
-  grpc::ClientContext context_;
+  Mutex mutex_;
+  // Until the end. (Guarded by mutex_ from Begin on.)
+  std::unique_ptr<grpc::ClientContext> context_ = std::make_unique<grpc::ClientContext>();
   v1::SendStreamResponse response_;
 };
 
-SendPipe::SendPipe(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+SendPipe::SendPipe(Connection* connection) : connection_(connection) {}
 
 // ---- In ----
 
@@ -326,6 +337,7 @@ void SendPipe::Finish(const Batches& over) {
     entries += batch->counted_entries;
     bytes += batch->counted_bytes;
     RunCallback([&] { batch->done(std::move(batch->results)); });
+    batch->done = nullptr;  // What it holds is let go before a Close that waits goes on.
   }
   MutexLock lock(&mutex_);
   entries_ -= entries;
@@ -366,25 +378,26 @@ void SendPipe::OnWatch() {
   if (stream != nullptr) stream->GiveUp();
 }
 
-void SendPipe::Close(bool wait) {
+void SendPipe::Close() {
   std::shared_ptr<Stream> stream;
+  bool end_writes;
   {
     MutexLock lock(&mutex_);
     closed_ = true;
     changed_.NotifyAll();
     for (const auto& [key, paused] : paused_) paused.alarm->Cancel();
-    while (wait && entries_ > 0) changed_.Wait(&mutex_);
+    while (entries_ > 0) changed_.Wait(&mutex_);
     if (watch_ != nullptr) watch_->Cancel();
     if (stream_ == nullptr) return;
     stream = stream_;
-    if (wait && !writing_ && !broken_ && !no_more_responses_) {
-      writing_ = true;
-    } else {
-      wait = false;
-    }
+    end_writes = !writing_ && !broken_ && !no_more_responses_;
+    if (end_writes) writing_ = true;
   }
-  if (!wait) return stream->GiveUp();
-  stream->StartWritesDone();
+  if (end_writes) {
+    stream->StartWritesDone();
+  } else {
+    stream->GiveUp();
+  }
   const absl::Time patience = absl::Now() + connection_->options().timeout;
   MutexLock lock(&mutex_);
   while (stream_ != nullptr) {

@@ -44,15 +44,14 @@ class SendPipe : public std::enable_shared_from_this<SendPipe> {
   static constexpr size_t kMaxEntries = 10'000;
   static constexpr size_t kMaxBytes = 64 << 20;
 
-  explicit SendPipe(std::shared_ptr<Connection> connection);
+  explicit SendPipe(Connection* connection);  // whose host closes both
 
   // Sends the batch, which has entries. Without room it waits for as long as the batch may take, if
   // `wait`, or fails with IntakeFull.
   void Send(std::unique_ptr<SendBatch> batch, bool wait);
 
-  // Refuses what comes, with BrokerClosed. Waits, if `wait`, until everything is done and the
-  // stream has ended; else gives it up.
-  void Close(bool wait);
+  // Refuses what comes, with BrokerClosed. Waits until everything is done and the stream has ended.
+  void Close();
 
  private:
   class Stream;
@@ -96,7 +95,7 @@ class SendPipe : public std::enable_shared_from_this<SendPipe> {
   void OnNoMoreResponses(Stream* stream);
   void OnEnd(const absl::Status& status);
 
-  const std::shared_ptr<Connection> connection_;
+  Connection* const connection_;
 
   Mutex mutex_;
   CondVar changed_;  // room, or the end

@@ -338,6 +338,28 @@ TEST(ScriptedConsumerTest, WhatCannotBeUnderstoodEndsIt) {
   }
 }
 
+// The end of the last channel ends the threads of gRPC: it must not come on one of them.
+TEST(ScriptedConsumerTest, WhatIsLeftOfAHostNeverEndsOnAThreadOfGrpc) {
+  ScriptedService broker;
+  broker.on_consume = [&](ScriptedService::ConsumerStream* stream) {
+    v1::ConsumeStreamRequest request;
+    while (stream->Read(&request)) {
+    }
+    return grpc::Status::OK;
+  };
+  for (int i = 0; i < 300; ++i) {
+    auto host = ConnectTo(broker.address());
+    Queue queue = QueueOf(*host);
+    auto consumer = *queue.Consume();
+    std::shared_ptr<PendingReceive> receive;
+    if (i % 4 == 0) queue.SendBatchAsync({{.body = "m"}}, [queue](auto) {});
+    if (i % 3 == 0) receive = queue.ReceiveAsync({.wait = absl::Hours(1)}, [queue](auto) {});
+    if (i % 2 == 0) consumer = nullptr;
+    queue = Queue();
+    host = nullptr;
+  }
+}
+
 // ---- Workers ----
 
 TEST(RemoteWorkerTest, EveryAcknowledgedMessageIsHandledWhileTheBrokerRestarts) {
