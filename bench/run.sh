@@ -32,7 +32,7 @@ if [[ -z $build ]]; then
   build=$root/build/release
   cmake --preset release -S "$root" >&2
   cmake --build "$build" --target \
-    barista cycle_bench open_bench backlog_bench send_bench api_style_bench floor_bench barista_load lane_bench structures_bench timer_bench memory_cycle_bench \
+    barista cycle_bench open_bench backlog_bench send_bench api_style_bench floor_bench lane_bench structures_bench timer_bench memory_cycle_bench \
     idle_bench drain_bench metrics_bench stream_bench parked_bench >&2
 fi
 bin=$build/bin

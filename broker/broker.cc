@@ -9,10 +9,11 @@
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
+#include "broker/base/callback.h"
 #include "broker/broker_impl.h"
 #include "broker/commit/commit_log.h"
+#include "broker/message/validation.h"
 #include "broker/queue/engine.h"
-#include "broker/queue/validation.h"
 #include "broker/registry.h"
 #include "broker/survey.h"
 #include "storage/memory_store.h"
@@ -55,6 +56,21 @@ absl::Status ValidateOptions(const BrokerOptions& options) {
     return OutOfRange("account", options.account, "1 to 64 characters without ':' or spaces");
   return absl::OkStatus();
 }
+
+// Passes the commit log and leaves nothing there.
+class PingOp final : public commit::Operation {
+ public:
+  explicit PingOp(std::function<void()> answered)
+      : Operation(Durability::kMemory, 0), answered_(std::move(answered)) {}
+  absl::Status Prepare(commit::Turn&) override { return absl::OkStatus(); }
+  void Complete(const absl::Status&) override {
+    answered_();
+    delete this;
+  }
+
+ private:
+  const std::function<void()> answered_;
+};
 
 class BrokerImpl final : public Broker {
  public:
@@ -221,6 +237,10 @@ class BrokerImpl final : public Broker {
     return engine_.store->Stats();
   }
 
+  void Ping(std::function<void()> answered) override {
+    log_.Submit(new PingOp(std::move(answered)));
+  }
+
   const RecoveryReport& recovery() const override { return recovery_; }
   const BrokerOptions& options() const override { return engine_.options; }
 
@@ -277,12 +297,12 @@ class BrokerImpl final : public Broker {
 
   absl::Status CheckControl() const {
     if (engine_.closed.load(std::memory_order_acquire)) return BrokerClosed();
-    return commit::CommitLog::CheckMayBlock();
+    return CheckMayBlock();
   }
 
   // From OK to the end of the backup Close waits.
   absl::Status BeginBackup(const std::string& dir) {
-    if (absl::Status status = commit::CommitLog::CheckMayBlock(); !status.ok()) return status;
+    if (absl::Status status = CheckMayBlock(); !status.ok()) return status;
     if (dir.empty() || dir.front() != '/' || dir.find('\0') != std::string::npos)
       return OutOfRange("dir", dir, "an absolute path");
     MutexLock lock(&backup_mutex_);

@@ -3,7 +3,7 @@
 #include "absl/strings/numbers.h"
 #include "barista/backup.h"
 #include "barista/verify.h"
-#include "broker/queue/attributes.h"
+#include "broker/queue/definition.h"
 #include "broker/registry.h"
 #include "storage/errors.h"
 #include "storage/restore.h"
@@ -16,7 +16,7 @@ absl::StatusOr<std::string> ReadDefinition(QueueId queue, absl::string_view defi
   if (queue == internal::kNextIdRow) {
     uint32_t next;
     if (absl::SimpleAtoi(definition, &next)) return "";
-    return storage::CorruptError("the row of the next queue id", "it is not a number");
+    return CorruptError("the row of the next queue id", "it is not a number");
   }
   absl::StatusOr<QueueDescription> description = internal::DecodeDefinition(definition);
   if (!description.ok()) return description.status();

@@ -8,8 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "barista/error.h"
-#include "broker/queue/attributes.h"
-#include "broker/queue/validation.h"
+#include "broker/message/attributes.h"
+#include "broker/message/validation.h"
+#include "broker/queue/definition.h"
 
 namespace barista::internal {
 namespace {

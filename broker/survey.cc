@@ -7,8 +7,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "broker/message/validation.h"
 #include "broker/queue/standard_queue.h"
-#include "broker/queue/validation.h"
 
 namespace barista::internal {
 namespace {

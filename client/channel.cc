@@ -18,11 +18,15 @@
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
 #include "barista/rpc/status.pb.h"
+#include "barista/v1/error.pb.h"
 
 namespace barista::client {
 namespace {
 
 constexpr int kConnectTimeoutMs = 10'000;
+// Of what has come and is not read yet, and of a frame of HTTP/2.
+constexpr int kWindowBytes = 4 << 20;
+constexpr int kHttp2FrameBytes = 1 << 20;
 constexpr size_t kMaxTokenBytes = 512;
 constexpr char kErrorInfoType[] = "type.googleapis.com/google.rpc.ErrorInfo";
 constexpr char kErrorDomain[] = "barista";
@@ -145,8 +149,14 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const ChannelOptions&
   // Not a pause, whatever its name: how long an attempt to connect may take.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  // As the broker does, and for its reason: gRPC 1.51's estimate of the window may leave a reply of
+  // megabytes standing still for ten seconds.
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kWindowBytes);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kHttp2FrameBytes);
   // A broker is a neighbour: proxies of the environment are for the web.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  if (options.own_connection) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   if (options.token.empty()) return grpc::CreateCustomChannel(*target, *credentials, arguments);
   std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(std::make_unique<TokenInterceptorFactory>(options.token));
@@ -187,6 +197,15 @@ absl::Status FromCallStatus(const grpc::Status& status, absl::string_view server
         "the broker at ", server, " did not answer within ", absl::FormatDuration(timeout)));
   }
   return result;
+}
+
+absl::Status FromError(const v1::Error& error) {
+  ErrorInfo info;
+  info.reason = error.reason();
+  info.field = error.field();
+  info.value = error.value();
+  info.limit = error.limit();
+  return MakeError(static_cast<absl::StatusCode>(error.code()), error.message(), info);
 }
 
 }  // namespace barista::client

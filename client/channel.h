@@ -12,6 +12,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
+namespace barista::v1 {
+class Error;
+}
+
 namespace barista::client {
 
 inline constexpr absl::string_view kDefaultServer = "127.0.0.1:9326";
@@ -33,6 +37,9 @@ struct ChannelOptions {
   // Goes with every call, as `authorization: Bearer TOKEN`: one word of at most 512 characters of
   // ASCII. Empty: none.
   std::string token = "";
+
+  // A connection of its own; else channels with the same options share one.
+  bool own_connection = false;
 };
 
 // The token in `file`, without the space around it. kInvalidArgument: it cannot be read, or is
@@ -53,6 +60,9 @@ absl::Status FromGrpcStatus(const grpc::Status& status);
 // within `timeout`.
 absl::Status FromCallStatus(const grpc::Status& status, absl::string_view server,
                             absl::Duration timeout);
+
+// The error of one entry of a call or a stream, with its ErrorInfo.
+absl::Status FromError(const v1::Error& error);
 
 }  // namespace barista::client
 

@@ -19,7 +19,9 @@ build_packages=(
 )
 test_packages=(
   git libgtest-dev libgmock-dev libbenchmark-dev
-  binutils libboost-context1.81-dev python3 python3-venv
+  binutils libboost-context1.81-dev python3 python3-venv zsh fish
+  # systemd-analyze, which checks deploy/systemd.
+  systemd
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev
 )
 

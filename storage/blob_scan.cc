@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "storage/codec.h"
+#include "broker/base/codec.h"
 #include "storage/crc32c.h"
 
 namespace barista::storage {

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "storage/codec.h"
+#include "broker/base/codec.h"
 
 namespace barista::storage {
 namespace {

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstddef>
 
-#include "storage/codec.h"
+#include "broker/base/codec.h"
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>

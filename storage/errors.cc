@@ -14,27 +14,10 @@ absl::Status Error(absl::StatusCode code, absl::string_view message, absl::strin
 
 }  // namespace
 
-absl::Status CorruptError(absl::string_view what, absl::string_view why) {
-  return Error(absl::StatusCode::kDataLoss, absl::StrCat(what, " is corrupt: ", why),
-               "DataCorrupt");
-}
-
 absl::Status CorruptMessage(QueueId queue, Sequence sequence, absl::string_view why) {
   return CorruptError(
       absl::StrCat("the message of queue ", queue.value(), ", sequence ", sequence.value(), ","),
       why);
-}
-
-absl::Status TooNewError(absl::string_view what, uint64_t found, uint64_t supported) {
-  ErrorInfo info;
-  info.reason = "DataDirectoryTooNew";
-  info.field = "version";
-  info.value = absl::StrCat(found);
-  info.limit = absl::StrCat(supported);
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition,
-      absl::StrCat(what, " has version ", found, "; this barista reads versions up to ", supported),
-      info);
 }
 
 absl::Status UnavailableError(absl::string_view cause) {

@@ -4,18 +4,14 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "broker/base/ids.h"
+#include "broker/base/stored_errors.h"
 
 namespace barista::storage {
 
-// kDataLoss/DataCorrupt: stored bytes are not what was written. `what` names the row, `why` what is
-// wrong with it.
-absl::Status CorruptError(absl::string_view what, absl::string_view why);
-// The same of one message.
-absl::Status CorruptMessage(QueueId queue, Sequence sequence, absl::string_view why);
+// The errors of a store, beside those of base/stored_errors.h.
 
-// kFailedPrecondition/DataDirectoryTooNew: `what` has version `found`, and we read versions up to
-// `supported`.
-absl::Status TooNewError(absl::string_view what, uint64_t found, uint64_t supported);
+// CorruptError of one message.
+absl::Status CorruptMessage(QueueId queue, Sequence sequence, absl::string_view why);
 
 // kUnavailable/StoreUnavailable: writes are refused until the store is reopened, because of `cause`
 // (I10).

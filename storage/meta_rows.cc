@@ -1,7 +1,7 @@
 #include "storage/meta_rows.h"
 
 #include "absl/strings/str_cat.h"
-#include "storage/codec.h"
+#include "broker/base/codec.h"
 #include "storage/errors.h"
 
 namespace barista::storage {

@@ -5,9 +5,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "broker/message/message_record.h"
 #include "storage/commit_marker.h"
 #include "storage/keys.h"
-#include "storage/message_record.h"
 #include "storage/meta_rows.h"
 #include "storage/run_record.h"
 
@@ -80,10 +80,10 @@ void RowCheck::MetaRow(absl::string_view key, absl::string_view value) {
 
 void RowCheck::CheckMessage(absl::string_view family, QueueId queue, uint64_t sequence,
                             absl::string_view record) {
-  const absl::StatusOr<MessageRecord> message = Decode(record);
+  const absl::StatusOr<internal::MessageRecord> message = internal::DecodeRecord(record);
   absl::Status status = message.status();
   if (status.ok())
-    status = DecodeAttributes(message->attributes, message->attribute_count).status();
+    status = internal::DecodeAttributes(message->attributes, message->attribute_count).status();
   if (!status.ok()) Problem(family, queue, sequence, status.message());
 }
 

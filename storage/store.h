@@ -66,8 +66,8 @@ struct QueueCounters {
 // Reuse one Batch: Clear() keeps its memory. Committer only.
 class Batch {
  public:
-  // The message `record` (storage/message_record.h) enters `queue` as `sequence`. Sequences of one
-  // queue grow. Write fills `*ref`.
+  // The message `record` (broker/message/message_record.h) enters `queue` as `sequence`. Sequences
+  // of one queue grow. Write fills `*ref`.
   struct Append {
     QueueId queue;
     Sequence sequence;

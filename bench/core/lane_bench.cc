@@ -19,9 +19,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "bench/common/summary.h"
-#include "bench/load/histogram.h"
 #include "broker/core/lane.h"
 #include "broker/core/mutex_lane.h"
+#include "client/load/histogram.h"
 
 namespace barista::bench {
 namespace {
@@ -29,6 +29,7 @@ namespace {
 using core::Lane;
 using core::MsgId;
 using core::MutexLane;
+using load::Histogram;
 using SteadyClock = std::chrono::steady_clock;
 
 struct LaneWithPool : Lane::Pool, Lane {

@@ -10,17 +10,25 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "bench/load/credits.h"
-#include "bench/load/load_generator.h"
+#include "client/load/credits.h"
+#include "client/load/load_generator.h"
 
 namespace barista::bench {
 namespace {
+
+using load::Credits;
+using load::LoadTarget;
+using load::ReceivedBatch;
+using load::SendHow;
 
 absl::StatusOr<std::unique_ptr<ReceivedBatch>> ReceiveAndWait(LoadTarget& target, int batch,
                                                               absl::Duration wait) {
   absl::StatusOr<std::unique_ptr<ReceivedBatch>> received;
   Credits ended(0);
-  target.Receive(0, batch, wait, [&](absl::StatusOr<std::unique_ptr<ReceivedBatch>> result) {
+  load::ReceiveHow how;
+  how.max_messages = batch;
+  how.wait = wait;
+  target.Receive(0, how, [&](absl::StatusOr<std::unique_ptr<ReceivedBatch>> result) {
     received = std::move(result);
     ended.Give(1);
   });
@@ -116,9 +124,9 @@ absl::Status SendMany(LoadTarget& target, int64_t messages, size_t body_bytes, c
 }
 
 void SendUnderLoad(LoadTarget& target, size_t body_bytes, absl::Duration duration) {
-  LoadOptions options;
+  load::LoadOptions options;
   options.queue_prefix = "backlog-";
-  options.body_bytes = body_bytes;
+  options.body = body_bytes;
   options.consumers = 0;
   options.send_batch = 10;
   options.in_flight = 2560;

@@ -26,11 +26,15 @@
 #include "bench/common/summary.h"
 #include "bench/embedded/backlog.h"
 #include "bench/grpc/serve_process.h"
-#include "bench/load/embedded_target.h"
-#include "bench/load/grpc_target.h"
+#include "client/load/embedded_target.h"
+#include "client/load/grpc/unary_target.h"
 
 namespace barista::bench {
 namespace {
+
+using load::Connections;
+using load::LoadTarget;
+using load::SendHow;
 
 constexpr absl::Duration kLoadBeforeKill = absl::Milliseconds(1500);
 constexpr int64_t kWorkedOff = 20'000;
@@ -123,7 +127,7 @@ absl::Status Embed(const Settings& settings) {
   options.memory_limit_bytes = settings.memory_limit_mib << 20;
   auto broker = Broker::Open(options);
   if (!broker.ok()) return broker.status();
-  auto target = NewEmbeddedTarget(broker->get());
+  auto target = load::NewEmbeddedTarget(broker->get());
   if (settings.fill) {
     if (auto status = Fill(*target, settings); !status.ok()) return status;
     Say("filled");
@@ -181,13 +185,14 @@ absl::StatusOr<Round> RunServer(const Settings& settings) {
   auto server = ServeProcess::Start(settings.barista, dir.path(), flags);
   if (!server.ok()) return server.status();
   {
-    auto target = NewGrpcTarget(server->grpc_address(), 2);
-    if (!target.ok()) return target.status();
-    if (auto status = Fill(**target, settings); !status.ok()) return status;
+    auto connections = Connections::Open({.server = server->grpc_address()}, 2);
+    if (!connections.ok()) return connections.status();
+    const auto target = load::NewUnaryTarget(*std::move(connections));
+    if (auto status = Fill(*target, settings); !status.ok()) return status;
     round.filled_mib = static_cast<double>(server->child().usage().resident_bytes) / kMebi;
     // The sender goes on a little longer than the server.
     std::thread load([&] {
-      SendUnderLoad(**target, settings.body_bytes, kLoadBeforeKill + absl::Milliseconds(100));
+      SendUnderLoad(*target, settings.body_bytes, kLoadBeforeKill + absl::Milliseconds(100));
     });
     absl::SleepFor(kLoadBeforeKill);
     round.filled_peak_mib = static_cast<double>(server->child().usage().peak_bytes) / kMebi;
@@ -198,13 +203,14 @@ absl::StatusOr<Round> RunServer(const Settings& settings) {
   const absl::Time start = absl::Now();
   auto again = ServeProcess::Start(settings.barista, dir.path(), flags);
   if (!again.ok()) return again.status();
-  auto target = NewGrpcTarget(again->grpc_address(), 2);
-  if (!target.ok()) return target.status();
-  if (auto status = CreateBacklogQueue(**target); !status.ok()) return status;
-  if (auto status = ReceiveMany(**target, 1, Then::kDelete); !status.ok()) return status;
+  auto connections = Connections::Open({.server = again->grpc_address()}, 2);
+  if (!connections.ok()) return connections.status();
+  const auto target = load::NewUnaryTarget(*std::move(connections));
+  if (auto status = CreateBacklogQueue(*target); !status.ok()) return status;
+  if (auto status = ReceiveMany(*target, 1, Then::kDelete); !status.ok()) return status;
   round.serving_s = absl::ToDoubleSeconds(absl::Now() - start);
   round.serving_cpu_s = absl::ToDoubleSeconds(again->child().usage().cpu);
-  if (auto status = ReceiveMany(**target, kWorkedOff, Then::kDelete); !status.ok()) return status;
+  if (auto status = ReceiveMany(*target, kWorkedOff, Then::kDelete); !status.ok()) return status;
   round.restarted_peak_mib = static_cast<double>(again->child().usage().peak_bytes) / kMebi;
   return round;
 }

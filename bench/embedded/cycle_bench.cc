@@ -14,14 +14,19 @@
 #include "bench/common/scratch_dir.h"
 #include "bench/common/summary.h"
 #include "bench/floors/bare_rocksdb.h"
-#include "bench/load/embedded_target.h"
-#include "bench/load/load_generator.h"
+#include "client/load/embedded_target.h"
+#include "client/load/load_generator.h"
+#include "client/load/report.h"
 
 namespace barista::bench {
 namespace {
 
+using load::LoadOptions;
+using load::LoadReport;
+
 struct Settings {
   LoadOptions load;
+  size_t body_bytes = 1024;
   int rounds = 5;
   double seconds = 2;
   bool verbose = false;
@@ -33,13 +38,14 @@ absl::StatusOr<LoadReport> RunEngine(const Settings& settings) {
   options.data_dir = dir / "data";
   auto broker = Broker::Open(options);
   if (!broker.ok()) return broker.status();
-  auto target = NewEmbeddedTarget(broker->get());
+  auto target = load::NewEmbeddedTarget(broker->get());
   LoadOptions load = settings.load;
+  load.body = settings.body_bytes;
   load.measured = absl::Seconds(settings.seconds);
   auto report = RunLoad(*target, load);
-  if (report.ok() && settings.verbose) std::fputs(ReportText(*report, dir.path()).c_str(), stderr);
+  if (report.ok() && settings.verbose) std::fputs(load::ReportText(*report).c_str(), stderr);
   if (report.ok() && !report->good()) {
-    return absl::InternalError(ReportText(*report, dir.path()));
+    return absl::InternalError(load::ReportText(*report));
   }
   return report;
 }
@@ -57,7 +63,7 @@ int Main(const Settings& settings) {
     BareLoop loop;
     loop.operations_per_sync = engine->messages_per_sync.value_or(2);
     loop.in_flight = settings.load.in_flight;
-    loop.body_bytes = static_cast<int>(settings.load.body_bytes);
+    loop.body_bytes = static_cast<int>(settings.body_bytes);
     loop.measured = absl::Seconds(settings.seconds);
     auto bare = RunBareLoop(dir / "db", loop);
     if (!bare.ok()) {
@@ -76,7 +82,7 @@ int Main(const Settings& settings) {
       "embedded send + receive + delete, %d B, by %d, %d in flight, %d producer(s), %d "
       "consumer(s), "
       "fsync, mean batch %s operations",
-      load.body_bytes, load.send_batch, load.in_flight, load.producers, load.consumers,
+      settings.body_bytes, load.send_batch, load.in_flight, load.producers, load.consumers,
       batch.ToString());
   promise.measured =
       absl::StrCat(ours.ToString(), " messages/s, ", Compact(our_cpu.median()), " us CPU/message");
@@ -91,7 +97,7 @@ int Main(const Settings& settings) {
 
 int main(int argc, char** argv) {
   barista::bench::Settings settings;
-  barista::bench::LoadOptions& load = settings.load;
+  barista::load::LoadOptions& load = settings.load;
   CLI::App app("Measures the embedded engine against a bare RocksDB loop");
   app.add_option("--rounds", settings.rounds, "Interleaved rounds")->check(CLI::Range(1, 1000));
   app.add_option("--seconds", settings.seconds, "Measured time of each run");
@@ -100,7 +106,7 @@ int main(int argc, char** argv) {
   app.add_option("--consumers", load.consumers, "Receiving threads")->check(CLI::Range(1, 1024));
   app.add_option("--send-batch", load.send_batch, "Messages per send");
   app.add_option("--receive-batch", load.receive_batch, "Most messages per receive");
-  app.add_option("--body", load.body_bytes, "Bytes of a body");
+  app.add_option("--body", settings.body_bytes, "Bytes of a body");
   app.add_flag("--verbose", settings.verbose, "Report each run of the engine on standard error");
   CLI11_PARSE(app, argc, argv);
   return barista::bench::Main(settings);

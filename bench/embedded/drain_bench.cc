@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "barista/broker.h"
@@ -24,6 +26,7 @@ namespace barista::bench {
 namespace {
 
 constexpr int kBatch = 10;
+constexpr absl::Duration kPatience = absl::Minutes(1);
 
 struct Settings {
   int rounds = 5;
@@ -62,30 +65,44 @@ class Consumer {
   void Receive() {
     queue_.ReceiveAsync({.max_messages = kBatch, .wait = absl::Seconds(1)},
                         [this](absl::StatusOr<std::vector<ReceivedMessage>> batch) {
-                          if (!batch.ok() || batch->empty()) return End();
+                          if (!batch.ok()) return End(batch.status());
+                          if (batch->empty()) return Next();
                           handles_.clear();
                           for (const ReceivedMessage& m : *batch) {
                             handles_.push_back(m.receipt_handle);
                           }
                           queue_.DeleteBatchAsync(handles_, [this](std::vector<absl::Status> all) {
-                            for (const absl::Status& status : all) *left_ -= status.ok();
-                            if (*left_ > 0) return Receive();
-                            End();
+                            for (const absl::Status& status : all) {
+                              if (!status.ok()) return End(status);
+                            }
+                            *left_ -= static_cast<int64_t>(all.size());
+                            Next();
                           });
                         });
   }
 
+  // Once nothing runs.
+  const absl::Status& status() const { return status_; }
+
  private:
-  void End() { --*running_; }
+  void Next() {
+    if (*left_ > 0) return Receive();
+    End(absl::OkStatus());
+  }
+  void End(const absl::Status& status) {
+    status_ = status;
+    --*running_;
+  }
 
   Queue queue_;
   std::vector<ReceiptHandle> handles_;
   std::atomic<int64_t>* const left_;
   std::atomic<int>* const running_;
+  absl::Status status_;
 };
 
-// Seconds until `messages` are drained; negative: they were not.
-double Drain(Queue& queue, int64_t messages, int consumers) {
+// Seconds until `messages` are drained.
+absl::StatusOr<double> Drain(Queue& queue, int64_t messages, int consumers) {
   std::atomic<int64_t> left{messages};
   std::atomic<int> running{consumers};
   std::vector<std::unique_ptr<Consumer>> all;
@@ -94,10 +111,29 @@ double Drain(Queue& queue, int64_t messages, int consumers) {
     all.push_back(std::make_unique<Consumer>(queue, &left, &running));
     all.back()->Receive();
   }
-  while (left > 0 && running > 0) absl::SleepFor(absl::Milliseconds(1));
+  // A disk may stand still for seconds; what does not come in a minute is lost.
+  int64_t left_before = messages;
+  absl::Time progress = begin;
+  while (left > 0 && running > 0 && absl::Now() - progress < kPatience) {
+    absl::SleepFor(absl::Milliseconds(1));
+    if (left == left_before) continue;
+    left_before = left;
+    progress = absl::Now();
+  }
   const double seconds = absl::ToDoubleSeconds(absl::Now() - begin);
+  const int64_t missing = left;
+  left = 0;  // ends those who wait
   while (running > 0) absl::SleepFor(absl::Milliseconds(1));
-  return left > 0 ? -1 : seconds;
+  for (const auto& consumer : all) {
+    if (!consumer->status().ok()) return consumer->status();
+  }
+  if (missing > 0) return absl::DataLossError(absl::StrCat(missing, " messages never came"));
+  return seconds;
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "drain_bench: %s\n", status.ToString().c_str());
+  return 1;
 }
 
 int Main(const Settings& settings) {
@@ -110,20 +146,20 @@ int Main(const Settings& settings) {
     auto deep = (*broker)->CreateQueue("deep");
     auto small = (*broker)->CreateQueue("short");
     if (!deep.ok() || !small.ok() || !Fill(*deep, settings.messages, settings.body_bytes)) return 1;
-    const double deep_s = Drain(*deep, settings.messages, settings.consumers);
+    const auto deep_s = Drain(*deep, settings.messages, settings.consumers);
+    if (!deep_s.ok()) return Fail(deep_s.status());
     double short_s = 0;
     for (int64_t done = 0; done < settings.messages; done += settings.short_messages) {
       if (!Fill(*small, settings.short_messages, settings.body_bytes)) return 1;
-      short_s += Drain(*small, settings.short_messages, settings.consumers);
-    }
-    if (deep_s <= 0 || short_s <= 0) {
-      std::fprintf(stderr, "drain_bench: a queue ran empty too early\n");
-      return 1;
+      const auto seconds = Drain(*small, settings.short_messages, settings.consumers);
+      if (!seconds.ok()) return Fail(seconds.status());
+      short_s += *seconds;
     }
     const double messages = static_cast<double>(settings.messages);
-    deep_rates.Add(messages / deep_s);
+    deep_rates.Add(messages / *deep_s);
     short_rates.Add(messages / short_s);
-    promise.ratios.Add(short_s / deep_s);
+    promise.ratios.Add(short_s / *deep_s);
+    std::fprintf(stderr, "round %d of %d: %.2f x\n", round + 1, settings.rounds, short_s / *deep_s);
   }
   promise.what = absl::StrCat("embedded, fsync, ", settings.body_bytes, " B: drain of ",
                               settings.messages, " messages, by ", kBatch);

@@ -22,10 +22,12 @@
 #include "bench/common/child.h"
 #include "bench/common/scratch_dir.h"
 #include "bench/common/summary.h"
-#include "bench/load/histogram.h"
+#include "client/load/histogram.h"
 
 namespace barista::bench {
 namespace {
+
+using load::Histogram;
 
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "idle_bench: %s\n", status.ToString().c_str());

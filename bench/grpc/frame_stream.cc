@@ -5,6 +5,16 @@
 #include <utility>
 
 namespace barista::bench {
+namespace {
+
+// Flow control as `barista serve` and its clients have it, for the floor too.
+constexpr std::pair<const char*, int> kFlowControl[] = {
+    {GRPC_ARG_HTTP2_BDP_PROBE, 0},
+    {GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 4 << 20},
+    {GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 1 << 20},
+};
+
+}  // namespace
 
 FrameStream::FrameStream(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
                          OnFrame on_frame)
@@ -64,6 +74,7 @@ std::shared_ptr<grpc::Channel> ConnectTo(const std::string& address, const std::
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetMaxReceiveMessageSize(64 << 20);
+  for (const auto& [name, value] : kFlowControl) arguments.SetInt(name, value);
   std::shared_ptr<grpc::ChannelCredentials> credentials;
   if (root.empty()) {
     credentials = grpc::InsecureChannelCredentials();
@@ -107,6 +118,7 @@ FrameEcho::FrameEcho() : service_(std::make_unique<Service>()) {
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
   builder.SetMaxReceiveMessageSize(8 << 20);
+  for (const auto& [name, value] : kFlowControl) builder.AddChannelArgument(name, value);
   builder.RegisterCallbackGenericService(service_.get());
   server_ = builder.BuildAndStart();
 }

@@ -27,11 +27,13 @@
 #include "absl/time/clock.h"
 #include "bench/common/scratch_dir.h"
 #include "bench/common/summary.h"
-#include "bench/load/histogram.h"
 #include "broker/server/server.h"
+#include "client/load/histogram.h"
 
 namespace barista::bench {
 namespace {
+
+using load::Histogram;
 
 constexpr int kScrapes = 11;
 constexpr int kDeepQueues = 1000;

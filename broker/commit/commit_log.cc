@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
+#include "broker/base/callback.h"
 #include "broker/core/timer.h"
 
 namespace barista::commit {
@@ -16,8 +17,6 @@ using core::kNever;
 constexpr int64_t kSpaceCheckIntervalNs = 500'000'000;
 
 }  // namespace
-
-thread_local int CommitLog::callback_depth_ = 0;
 
 CommitLog::CommitLog(const CommitLogOptions& options)
     : store_(options.store),
@@ -34,18 +33,10 @@ CommitLog::CommitLog(const CommitLogOptions& options)
       // it.
       last_synced_commit_(options.last_commit) {}
 
-absl::Status CommitLog::CheckMayBlock() {
-  if (callback_depth_ == 0) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition,
-      "a blocking call inside a callback of the broker would stop it; use the callback form",
-      {.reason = "WouldBlock"});
-}
-
 absl::Status CommitLog::Reserve(Operation* operation, bool wait) {
   // While sends are refused there may be no commits that would notice freed space.
   // (A callback may run inside the turn, whose mutex its thread then has already.)
-  if (refusing_sends() && callback_depth_ == 0 && turn_mutex_.TryLock()) {
+  if (refusing_sends() && !InCallback() && turn_mutex_.TryLock()) {
     if (store_ != nullptr) CheckFreeSpace(MonoNs());
     turn_mutex_.Unlock();
   }

@@ -63,17 +63,6 @@ class CommitLog {
   // than the whole limit passes alone.
   absl::Status Reserve(Operation* operation, bool wait);
 
-  // OK, or why the calling thread may not use a blocking form: it runs a callback of ours
-  // (kFailedPrecondition/WouldBlock).
-  static absl::Status CheckMayBlock();
-  // Runs a user's callback so that CheckMayBlock sees it.
-  template <typename F>
-  static void RunCallback(F&& callback) {
-    ++callback_depth_;
-    callback();
-    --callback_depth_;
-  }
-
   // The committer thread's body: turns until Stop.
   void RunCommitter();
   // Runs what is due (turns, lazy operations, the sync of `os` operations); true if there was
@@ -178,8 +167,6 @@ class CommitLog {
   metrics::Histogram<64, 17> batch_bytes_;      // to kMaxBatchBytes
   std::atomic<bool> refusing_writes_{false};
   std::atomic<bool> refusing_sends_{false};
-
-  static thread_local int callback_depth_;
 };
 
 }  // namespace barista::commit

@@ -13,14 +13,12 @@
 // and the rules that hold between them:
 //
 //   - of those who want the same message exactly one wins, and an id of an earlier life wins
-//   nothing;
-//   - the deadline in the slot is that of the transition that hid the message last: it is stored
-//   under
-//     the lock flag, by the winner, so that a loser never leaves its deadline to somebody else's
+//     nothing;
+//   - the deadline in the slot is that of the transition that hid the message last: the winner
+//     stores it under the lock flag, so that a loser never leaves its deadline to somebody else's
 //     receive, nor to the slot's next life;
 //   - a message is READY only while a lane holds its id, and no lane holds an id twice: whoever
-//   makes
-//     a message READY pushes the id if, and only if, `push` says so.
+//     makes a message READY pushes the id if, and only if, `push` says so.
 //
 // The counts, lanes and timers that go with a transition are the caller's. Thread-safe.
 namespace barista::core {

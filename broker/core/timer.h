@@ -28,6 +28,9 @@ namespace barista::core {
 // node whose business is done says Dead() and is thrown out when such nodes outnumber the living.
 // Costs are those of the wheel; a sweep is O(1) per Arm since the last. Threads that arm faster
 // than the owner can sweep are held back a little at each Arm: nodes do not pile up.
+//
+// Being without locks pays in Arm, which every receive calls. Do not use it for a handful of timers
+// (a heap is smaller, and as fast), nor where cancelling must free a node at once.
 class Timer {
  public:
   static constexpr int64_t kTickNs = TimerWheel::kTickNs;

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstring>
 
-#include "broker/queue/payload.h"
+#include "broker/message/payload.h"
 
 namespace barista::internal {
 namespace {

@@ -16,9 +16,9 @@
 #include "broker/core/slab.h"
 #include "broker/core/timer.h"
 #include "broker/core/waiters.h"
+#include "broker/message/payload_pool.h"
 #include "broker/metrics/histogram.h"
 #include "broker/queue/in_flight_order.h"
-#include "broker/queue/payload_pool.h"
 #include "storage/store.h"
 
 namespace barista::internal {

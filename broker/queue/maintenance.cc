@@ -4,9 +4,9 @@
 #include <array>
 #include <utility>
 
+#include "broker/message/validation.h"
 #include "broker/queue/operations.h"
 #include "broker/queue/standard_queue.h"
-#include "broker/queue/validation.h"
 
 namespace barista::internal {
 
@@ -24,7 +24,7 @@ constexpr size_t kSweepBytes = 4 << 20;
 constexpr int64_t kDeadIds = 1024;
 
 int64_t SentMs(absl::string_view record) {
-  const absl::StatusOr<storage::MessageRecord> decoded = storage::Decode(record);
+  const absl::StatusOr<MessageRecord> decoded = DecodeRecord(record);
   return decoded.ok() ? decoded->sent_ms : std::numeric_limits<int64_t>::max();
 }
 

@@ -1,11 +1,10 @@
 #include "broker/queue/receive_call.h"
 
 #include "barista/error.h"
+#include "broker/base/callback.h"
 #include "broker/queue/operations.h"
 
 namespace barista::internal {
-
-using commit::CommitLog;
 
 void ReceiveCall::Start(StandardQueue::Taken taken) {
   if (taken.must_commit) {
@@ -110,7 +109,7 @@ void ReceiveCall::Finish(absl::StatusOr<std::vector<ReceivedMessage>> result) {
     }
     result = absl::CancelledError("the receive was cancelled");
   }
-  CommitLog::RunCallback([&] { callback_(std::move(result)); });
+  RunCallback([&] { callback_(std::move(result)); });
   callback_ = nullptr;
 }
 

@@ -5,9 +5,9 @@
 
 #include "absl/container/inlined_vector.h"
 #include "barista/error.h"
+#include "broker/message/validation.h"
 #include "broker/queue/operations.h"
 #include "broker/queue/standard_queue.h"
-#include "broker/queue/validation.h"
 
 namespace barista::internal {
 
@@ -230,7 +230,7 @@ void StandardQueue::Take(const TakeLimits& limits, Taken* taken) {
 
 uint32_t StandardQueue::BaseReceives(const Payload& payload) {
   if (!payload.has_fields()) return 0;
-  const absl::StatusOr<storage::MessageRecord> record = storage::Decode(payload.record());
+  const absl::StatusOr<MessageRecord> record = DecodeRecord(payload.record());
   return record.ok() ? record->receive_count : 0;
 }
 
@@ -295,6 +295,21 @@ std::shared_ptr<PendingReceive> StandardQueue::ReceiveAsync(const ReceiveOptions
     call->Start(Taken());
   }
   return call;
+}
+
+absl::StatusOr<std::shared_ptr<ConsumerState>> StandardQueue::Consume(
+    const ConsumeOptions& options) {
+  if (absl::Status status = CheckOpen(); !status.ok()) return status;
+  ConsumeOptions given = options;
+  if (!given.visibility_timeout.has_value())
+    given.visibility_timeout = absl::Nanoseconds(visibility_ns_.load(std::memory_order_relaxed));
+  if (absl::Status status = ValidateConsume(given); !status.ok()) return status;
+  auto consumer = std::make_shared<QueueConsumer>(shared_from_this(), given);
+  consumers_.Add(consumer);
+  // (Whoever ended the queue before has not told this one.)
+  if (absl::Status status = CheckOpen(); !status.ok()) return status;
+  consumer->Begin();
+  return consumer;
 }
 
 void StandardQueue::ReturnUndelivered(absl::Span<const ReceiptHandle> handles) {
@@ -392,7 +407,7 @@ absl::Status ReceiveOp::Prepare(commit::Turn& turn) {
     const int64_t first_receive_ms = slot.first_receive_ms.load(std::memory_order_relaxed);
     Unlock(slot, word);
     if (payload.get() == nullptr || (queue.durable() && !queue.AckSlot(turn, id))) continue;
-    absl::StatusOr<storage::MessageRecord> record = storage::Decode(payload.get()->record());
+    absl::StatusOr<MessageRecord> record = DecodeRecord(payload.get()->record());
     if (!record.ok()) return record.status();  // Cannot be: it was checked when it came to memory.
     record->dead_letter_source = queue.name_;
     record->receive_count += word.receives();

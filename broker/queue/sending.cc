@@ -6,9 +6,9 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
+#include "broker/message/validation.h"
 #include "broker/queue/operations.h"
 #include "broker/queue/standard_queue.h"
-#include "broker/queue/validation.h"
 
 namespace barista::internal {
 
@@ -113,36 +113,7 @@ void StandardQueue::SendBatch(absl::Span<const OutgoingMessage> messages, Wait w
     done(std::vector<absl::StatusOr<SendResult>>(std::max<size_t>(messages.size(), 1), status));
   };
   if (absl::Status status = CheckOpen(); !status.ok()) return refuse(status);
-  if (messages.empty()) {
-    return refuse(
-        MakeError(absl::StatusCode::kInvalidArgument,
-                  "There should be at least one SendMessageBatchRequestEntry in the request.",
-                  {.reason = "EmptyBatchRequest",
-                   .field = "Entries",
-                   .value = "0",
-                   .limit = "1 to 1000 entries"}));
-  }
-  if (messages.size() > kMaxBatchEntries) {
-    return refuse(
-        MakeError(absl::StatusCode::kInvalidArgument,
-                  absl::StrCat("Maximum number of entries per request are ", kMaxBatchEntries,
-                               ". You have sent ", messages.size(), "."),
-                  {.reason = "TooManyEntriesInBatchRequest",
-                   .field = "Entries",
-                   .value = absl::StrCat(messages.size()),
-                   .limit = absl::StrCat(kMaxBatchEntries)}));
-  }
-  size_t batch_bytes = 0;
-  for (const OutgoingMessage& message : messages) batch_bytes += MessageSize(message);
-  if (messages.size() > 1 && batch_bytes > kMaxBatchBytes) {
-    return refuse(MakeError(absl::StatusCode::kInvalidArgument,
-                            absl::StrCat("Batch requests cannot be longer than ", kMaxBatchBytes,
-                                         " bytes. You have sent ", batch_bytes, " bytes."),
-                            {.reason = "BatchRequestTooLong",
-                             .field = "Entries",
-                             .value = absl::StrCat(batch_bytes),
-                             .limit = absl::StrCat(kMaxBatchBytes)}));
-  }
+  if (absl::Status status = ValidateSendBatch(messages); !status.ok()) return refuse(status);
 
   const MessageRules rules{max_size_.load(std::memory_order_relaxed),
                            body_charset_.load(std::memory_order_relaxed)};
@@ -159,7 +130,7 @@ void StandardQueue::SendBatch(absl::Span<const OutgoingMessage> messages, Wait w
       results.push_back(std::move(status));
       continue;
     }
-    storage::MessageRecord record;
+    MessageRecord record;
     record.sent_ms = sent_ms;
     record.message_id = engine_->NewMessageId();
     record.group_id = message.group_id;
@@ -168,7 +139,7 @@ void StandardQueue::SendBatch(absl::Span<const OutgoingMessage> messages, Wait w
     record.body = message.body;
     if (!message.attributes.empty()) {
       attributes.clear();
-      storage::EncodeAttributes(message.attributes, &attributes);
+      EncodeAttributes(message.attributes, &attributes);
       record.attribute_count = static_cast<uint16_t>(message.attributes.size());
       record.attributes = attributes;
     }

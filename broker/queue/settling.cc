@@ -5,9 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
+#include "broker/message/validation.h"
 #include "broker/queue/operations.h"
 #include "broker/queue/standard_queue.h"
-#include "broker/queue/validation.h"
 
 namespace barista::internal {
 
@@ -17,30 +17,6 @@ using core::State;
 using core::Word;
 
 namespace {
-
-absl::Status BatchIsEmpty(absl::string_view what) {
-  return MakeError(absl::StatusCode::kInvalidArgument,
-                   absl::StrCat("There should be at least one ", what, " in the request."),
-                   {.reason = "EmptyBatchRequest",
-                    .field = "Entries",
-                    .value = "0",
-                    .limit = "1 to 1000 entries"});
-}
-
-absl::Status BatchIsTooLong(size_t entries) {
-  return MakeError(absl::StatusCode::kInvalidArgument,
-                   absl::StrCat("Maximum number of entries per request are ", kMaxBatchEntries,
-                                ". You have sent ", entries, "."),
-                   {.reason = "TooManyEntriesInBatchRequest",
-                    .field = "Entries",
-                    .value = absl::StrCat(entries),
-                    .limit = absl::StrCat(kMaxBatchEntries)});
-}
-
-absl::Status CheckBatch(size_t entries, absl::string_view what) {
-  if (entries == 0) return BatchIsEmpty(what);
-  return entries > kMaxBatchEntries ? BatchIsTooLong(entries) : absl::OkStatus();
-}
 
 absl::Status NotAvailable() {
   return InvalidParameter(
@@ -233,7 +209,7 @@ class DeleteOp final : public commit::Operation {
 void StandardQueue::DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wait,
                                 Queue::StatusesCallback done) {
   absl::Status whole = CheckOpen();
-  if (whole.ok()) whole = CheckBatch(handles.size(), "DeleteMessageBatchRequestEntry");
+  if (whole.ok()) whole = ValidateBatch(handles.size(), "DeleteMessageBatchRequestEntry");
   if (!whole.ok()) {
     done(std::vector<absl::Status>(std::max<size_t>(handles.size(), 1), whole));
     return;
@@ -447,7 +423,7 @@ void StandardQueue::UntakeStowed(const Receipt& receipt) {
 void StandardQueue::ChangeVisibilityBatch(absl::Span<const VisibilityChange> changes, Wait wait,
                                           Queue::StatusesCallback done) {
   absl::Status whole = CheckOpen();
-  if (whole.ok()) whole = CheckBatch(changes.size(), "ChangeMessageVisibilityBatchRequestEntry");
+  if (whole.ok()) whole = ValidateBatch(changes.size(), "ChangeMessageVisibilityBatchRequestEntry");
   if (!whole.ok()) {
     done(std::vector<absl::Status>(std::max<size_t>(changes.size(), 1), whole));
     return;

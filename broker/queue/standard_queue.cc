@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
-#include "broker/queue/attributes.h"
+#include "broker/message/attributes.h"
 #include "broker/queue/receive_call.h"
 
 namespace barista::internal {
@@ -14,18 +14,6 @@ namespace barista::internal {
 using core::MsgId;
 using core::Slot;
 using core::State;
-
-absl::Status QueueDoesNotExist(absl::string_view name) {
-  return MakeError(
-      absl::StatusCode::kNotFound,
-      absl::StrCat("The specified queue does not exist: ", name.substr(0, 128)),
-      {.reason = "QueueDoesNotExist", .field = "QueueName", .value = std::string(name)});
-}
-
-absl::Status BrokerClosed() {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "the broker is closed",
-                   {.reason = "BrokerClosed"});
-}
 
 namespace {
 
@@ -270,6 +258,7 @@ void StandardQueue::ReleaseLanes() {
 }
 
 void StandardQueue::EndReceives(const absl::Status& status) {
+  consumers_.End(status);
   parked_.Any();  // Whoever parks behind it finds why it has to end.
   for (bool trimmed = false;; trimmed = true) {
     // Taken aside: a callback may ask for messages again.

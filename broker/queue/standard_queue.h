@@ -19,9 +19,11 @@
 #include "broker/core/lane.h"
 #include "broker/core/life_cycle.h"
 #include "broker/core/slab.h"
+#include "broker/message/payload.h"
+#include "broker/message/queue_errors.h"
+#include "broker/message/queue_state.h"
 #include "broker/queue/engine.h"
-#include "broker/queue/payload.h"
-#include "broker/queue/queue_state.h"
+#include "broker/queue/queue_consumer.h"
 #include "broker/queue/receipt.h"
 #include "broker/queue/stowed.h"
 #include "storage/store.h"
@@ -74,6 +76,7 @@ class StandardQueue final : public QueueState,
   std::shared_ptr<PendingReceive> ReceiveAsync(const ReceiveOptions& options,
                                                Queue::ReceiveCallback done) override;
   void ReturnUndelivered(absl::Span<const ReceiptHandle> handles) override;
+  absl::StatusOr<std::shared_ptr<ConsumerState>> Consume(const ConsumeOptions& options) override;
   void DeleteBatch(absl::Span<const ReceiptHandle> handles, Wait wait,
                    Queue::StatusesCallback done) override;
   void ChangeVisibilityBatch(absl::Span<const VisibilityChange> changes, Wait wait,
@@ -92,6 +95,7 @@ class StandardQueue final : public QueueState,
   void AddTo(storage::Batch& batch) override;
 
   QueueId id() const { return id_; }
+  Engine& engine() const { return *engine_; }
   Durability durability() const { return durability_; }
   // What Describe tells of the messages at `wall_ms`. A few loads of one or two cache lines, for
   // which PrefetchCounts does not wait.
@@ -117,7 +121,7 @@ class StandardQueue final : public QueueState,
   void PrepareDrop() { dropped_ = true; }
   // Committer: the queue is gone; frees what it holds. EndReceives follows outside the turn.
   void Drop();
-  // Ends every parked receive with `status`.
+  // Ends every parked receive and every consumer with `status`.
   void EndReceives(const absl::Status& status);
 
   // Durable queues with delayed messages: arms the timer for the first.
@@ -435,11 +439,8 @@ class StandardQueue final : public QueueState,
   // Long polls wait in turn for messages; receives that do not wait for messages but for what is on
   // disk wait together.
   ParkedReceives parked_{engine_->waiters, &engine_->lane_segments};
+  Consumers consumers_;
 };
-
-// Statuses that several files answer.
-absl::Status QueueDoesNotExist(absl::string_view name);
-absl::Status BrokerClosed();
 
 template <typename F>
 void StandardQueue::VisitSlots(F&& visit) {

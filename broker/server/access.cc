@@ -1,7 +1,5 @@
 #include "broker/server/access.h"
 
-#include <spdlog/spdlog.h>
-
 #include <limits>
 #include <optional>
 #include <string>
@@ -12,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "barista/error.h"
+#include "broker/server/log.h"
 
 namespace barista::server {
 namespace {
@@ -110,14 +109,16 @@ Need NeedOf(absl::string_view action) {
   return found != kNeeds->end() ? found->second : Need::kAdmin;
 }
 
+ClientLimit::Limits Access::StreamLimits(const Limits& limits) {
+  return {.total = kNoLimit, .per_client = limits.streams_per_client};
+}
+
 Access::Access(std::shared_ptr<const TokenTable> tokens, const Limits& limits, const Clock* clock)
     : has_tokens_(tokens != nullptr),
-      rate_(limits.requests_per_second > 0
-                ? std::make_unique<RequestRate>(limits.requests_per_second, clock)
-                : nullptr),
+      rate_(limits.requests_per_second, clock),
       clock_(clock),
       tokens_(std::move(tokens)),
-      streams_(kStreams, {.total = kNoLimit, .per_client = limits.streams_per_client}),
+      streams_(kStreams, StreamLimits(limits)),
       replies_(kReplies, {.total = kMaxReplyBytes, .per_client = kMaxClientReplyBytes}) {}
 
 absl::Status Access::Check(const Caller& caller, absl::string_view action,
@@ -126,7 +127,7 @@ absl::Status Access::Check(const Caller& caller, absl::string_view action,
   const Need need = NeedOf(action);
   if (need == Need::kNothing) return absl::OkStatus();
   absl::Status decided = Decide(caller, action, need, queue);
-  if (!decided.ok()) LogRefusal(caller, action, decided);
+  if (!decided.ok()) LogRefusal(caller, action, queue, decided);
   return decided;
 }
 
@@ -140,11 +141,11 @@ absl::Status Access::Decide(const Caller& caller, absl::string_view action, Need
     secret = BearerToken(caller.Authorization());
     if (!secret.empty()) token = tokens->Find(secret);
   }
-  if (rate_ != nullptr) {
+  if (const int64_t per_second = rate_.per_second(); per_second > 0) {
     std::string address;
     if (token == nullptr) address = absl::StrCat("/", caller.Client());  // no token is called so
-    if (!rate_->Admit(token != nullptr ? token->name : address)) {
-      const std::string limit = absl::StrCat(rate_->per_second());
+    if (!rate_.Admit(token != nullptr ? token->name : address)) {
+      const std::string limit = absl::StrCat(per_second);
       return MakeError(
           absl::StatusCode::kResourceExhausted,
           absl::StrCat("more than ", limit, " requests per second; repeat later"),
@@ -178,7 +179,7 @@ std::string Access::ClientOf(const Caller& caller) const {
 
 absl::StatusOr<ClientLimit::Share> Access::TakeStream(const Caller& caller) {
   auto share = streams_.Take(ClientOf(caller));
-  if (!share.ok()) LogRefusal(caller, "a stream", share.status());
+  if (!share.ok()) LogRefusal(caller, "a stream", "", share.status());
   return share;
 }
 
@@ -187,7 +188,7 @@ absl::StatusOr<std::optional<ClientLimit::Share>> Access::TakeReply(const Caller
   if (bytes <= kSmallReplyBytes) return std::optional<ClientLimit::Share>();
   auto share = replies_.Take(ClientOf(caller), bytes);
   if (!share.ok()) {
-    LogRefusal(caller, "a reply", share.status());
+    LogRefusal(caller, "a reply", "", share.status());
     return share.status();
   }
   return std::optional<ClientLimit::Share>(*std::move(share));
@@ -197,14 +198,26 @@ void Access::Replace(std::shared_ptr<const TokenTable> tokens) {
   tokens_.store(std::move(tokens), std::memory_order_release);
 }
 
-void Access::LogRefusal(const Caller& caller, absl::string_view action,
+void Access::SetLimits(const Limits& limits) {
+  rate_.set_per_second(limits.requests_per_second);
+  streams_.SetLimits(StreamLimits(limits));
+}
+
+void Access::LogRefusal(const Caller& caller, absl::string_view action, absl::string_view queue,
                         const absl::Status& status) {
   const std::optional<int64_t> held_back = log_gate_.Pass(clock_->Monotonic());
   if (!held_back.has_value()) return;
   // The path of a request may hold anything.
-  spdlog::warn("refused {} from {}: {} ({} refusals before it are not in the log)",
-               absl::CHexEscape(action.substr(0, kMaxQuotedBytes)), caller.Client(),
-               GetErrorInfo(status).reason, *held_back);
+  const std::string what = absl::CHexEscape(action.substr(0, kMaxQuotedBytes));
+  const std::string client = caller.Client(), reason = GetErrorInfo(status).reason;
+  Log(spdlog::level::warn,
+      absl::StrCat("refused ", what, " from ", client, ": ", reason, " (", *held_back,
+                   " refusals before it are not in the log)"),
+      {{"method", what},
+       {"queue", absl::CHexEscape(queue.substr(0, kMaxQuotedBytes))},
+       {"client", client},
+       {"reason", reason},
+       {"held_back", *held_back}});
 }
 
 }  // namespace barista::server

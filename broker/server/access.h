@@ -87,21 +87,25 @@ class Access {
   absl::StatusOr<std::optional<ClientLimit::Share>> TakeReply(const Caller& caller, size_t bytes);
 
   // Whether any check can refuse anything.
-  bool active() const { return has_tokens_ || rate_ != nullptr; }
+  bool active() const { return has_tokens_ || rate_.per_second() > 0; }
   bool has_tokens() const { return has_tokens_; }
 
   // From now on checks go by `tokens`. Only where there were tokens before.
   void Replace(std::shared_ptr<const TokenTable> tokens);
+  // From now on. What clients have stays, also beyond it.
+  void SetLimits(const Limits& limits);
 
  private:
+  static ClientLimit::Limits StreamLimits(const Limits& limits);
   absl::Status Decide(const Caller& caller, absl::string_view action, Need need,
                       absl::string_view queue);
-  void LogRefusal(const Caller& caller, absl::string_view action, const absl::Status& status);
+  void LogRefusal(const Caller& caller, absl::string_view action, absl::string_view queue,
+                  const absl::Status& status);
   // `token NAME`, or the address of who shows no token that is known.
   std::string ClientOf(const Caller& caller) const;
 
   const bool has_tokens_;
-  const std::unique_ptr<RequestRate> rate_;  // null: no limit
+  RequestRate rate_;
   const Clock* const clock_;
   // Replace stores it, each check loads it: release and acquire, so that who sees a table sees what
   // is in it. A check goes on with the table it has loaded.

@@ -10,8 +10,8 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
-#include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
+#include "broker/server/grpc_calls.h"
 #include "broker/server/security/client_limit.h"
 
 namespace barista::server {
@@ -25,7 +25,7 @@ class AdminCall final : public grpc::ServerUnaryReactor {
   using Cancelled = std::function<bool()>;
   using Work = absl::AnyInvocable<absl::Status(const Cancelled& cancelled)>;
 
-  explicit AdminCall(const CallMetrics::Call& counted) : counted_(counted) {}
+  explicit AdminCall(const GrpcCall& counted) : counted_(counted) {}
 
   // Runs `work` and ends the call with its status; kResourceExhausted/ServerBusy without running it
   // if too much waits. Once, in the handler; nothing of the call may be touched afterwards, but it
@@ -43,7 +43,7 @@ class AdminCall final : public grpc::ServerUnaryReactor {
  private:
   void End(const absl::Status& status);
 
-  const CallMetrics::Call counted_;
+  const GrpcCall counted_;
   // OnCancel stores it, the work loads it now and then. It publishes nothing else, so relaxed is
   // enough: late by one look at worst.
   std::atomic<bool> cancelled_{false};

@@ -10,8 +10,7 @@
 
 namespace barista::server {
 
-AdminService::AdminService(Broker* broker, Executor* executor, Access* access,
-                           const CallMetrics* calls)
+AdminService::AdminService(Broker* broker, Executor* executor, Access* access, GrpcCalls* calls)
     : broker_(broker), executor_(executor), access_(access), calls_(calls) {
   Serve("Backup", &AdminService::Backup);
 }
@@ -20,7 +19,7 @@ template <typename Request, typename Response>
 void AdminService::Serve(const std::string& method,
                          Reactor* (AdminService::*handle)(Context*, const Request*, Response*)) {
   const auto refuse = [this, method](Context* context) -> Reactor* {
-    return Begin(*context, method,
+    return Begin(context, method,
                  [](const AdminCall::Cancelled&) -> absl::Status { return MalformedRequest(); });
   };
   MarkMethodCallback(
@@ -32,10 +31,11 @@ void AdminService::Serve(const std::string& method,
           refuse));
 }
 
-AdminService::Reactor* AdminService::Begin(const Context& context, absl::string_view action,
+AdminService::Reactor* AdminService::Begin(Context* context, absl::string_view action,
                                            AdminCall::Work work) {
-  auto* const call = new AdminCall(calls_->Begin(absl::StrCat("barista.v1.AdminService/", action)));
-  const absl::Status allowed = access_->Check(GrpcCaller(context), action, "");
+  auto* const call =
+      new AdminCall(calls_->Begin(context, absl::StrCat("barista.v1.AdminService/", action)));
+  const absl::Status allowed = access_->Check(GrpcCaller(*context), action, "");
   if (allowed.ok()) {
     call->Start(executor_, std::move(work));
   } else {
@@ -46,15 +46,14 @@ AdminService::Reactor* AdminService::Begin(const Context& context, absl::string_
 
 AdminService::Reactor* AdminService::Backup(Context* context, const v1::BackupRequest* request,
                                             v1::BackupResponse* response) {
-  return Begin(*context, "Backup",
-               [=, this](const AdminCall::Cancelled& cancelled) -> absl::Status {
-                 const absl::StatusOr<BackupResult> result = broker_->Backup(
-                     request->directory(), [&](const FileProgress&) { return !cancelled(); });
-                 if (!result.ok()) return result.status();
-                 response->set_files(result->files);
-                 response->set_bytes(result->bytes);
-                 return absl::OkStatus();
-               });
+  return Begin(context, "Backup", [=, this](const AdminCall::Cancelled& cancelled) -> absl::Status {
+    const absl::StatusOr<BackupResult> result =
+        broker_->Backup(request->directory(), [&](const FileProgress&) { return !cancelled(); });
+    if (!result.ok()) return result.status();
+    response->set_files(result->files);
+    response->set_bytes(result->bytes);
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace barista::server

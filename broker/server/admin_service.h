@@ -10,8 +10,8 @@
 #include "barista/v1/admin.grpc.pb.h"
 #include "broker/server/access.h"
 #include "broker/server/admin_call.h"
-#include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
+#include "broker/server/grpc_calls.h"
 
 namespace barista::server {
 
@@ -20,7 +20,7 @@ namespace barista::server {
 class AdminService final : public v1::AdminService::CallbackService {
  public:
   // All outlive the service's last call.
-  AdminService(Broker* broker, Executor* executor, Access* access, const CallMetrics* calls);
+  AdminService(Broker* broker, Executor* executor, Access* access, GrpcCalls* calls);
 
   using Context = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -30,7 +30,7 @@ class AdminService final : public v1::AdminService::CallbackService {
  private:
   // Every call of this service comes through here: it is counted, and refused to who may not make
   // it. `action` is the name of the RPC.
-  Reactor* Begin(const Context& context, absl::string_view action, AdminCall::Work work);
+  Reactor* Begin(Context* context, absl::string_view action, AdminCall::Work work);
 
   // Makes `handle` what runs for `method`, with an answer to bytes that are no request.
   template <typename Request, typename Response>
@@ -40,7 +40,7 @@ class AdminService final : public v1::AdminService::CallbackService {
   Broker* const broker_;
   Executor* const executor_;
   Access* const access_;
-  const CallMetrics* const calls_;
+  GrpcCalls* const calls_;
 };
 
 }  // namespace barista::server

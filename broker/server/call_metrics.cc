@@ -79,6 +79,8 @@ void CallMetrics::Call::End(const grpc::Status& status) const {
   method_->End(status.error_code(), Steady::now() - begin_);
 }
 
+absl::string_view CallMetrics::Call::method() const { return method_->name; }
+
 CallMetrics::CallMetrics(const std::vector<std::string>& services) {
   const auto* const pool = google::protobuf::DescriptorPool::generated_pool();
   for (const std::string& name : services) {

@@ -11,6 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace barista::server {
 
@@ -28,6 +29,11 @@ class CallMetrics {
   class Call {
    public:
     void End(const grpc::Status& status) const;
+    absl::string_view method() const;  // as it was given to Begin
+    // Since it has begun.
+    absl::Duration elapsed() const {
+      return absl::FromChrono(std::chrono::steady_clock::now() - begin_);
+    }
 
    private:
     friend class CallMetrics;

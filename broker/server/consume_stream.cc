@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "barista/error.h"
+#include "broker/server/delivery_frame.h"
+#include "broker/server/frame_codec.h"
 #include "broker/server/grpc_status.h"
 #include "broker/server/message_codec.h"
 
@@ -81,8 +83,13 @@ absl::Status ConsumeStream::Start(const v1::ConsumeStart& start) {
   return absl::OkStatus();
 }
 
-void ConsumeStream::OnRequest(const v1::ConsumeStreamRequest& request) {
+void ConsumeStream::OnRequest(grpc::ByteBuffer* bytes) {
   if (ending()) return;
+  v1::ConsumeStreamRequest request;
+  if (!FromByteBuffer(bytes, &request)) {
+    error_ = MalformedRequest();
+    return;
+  }
   if (!begun_) {
     if (!request.has_start()) {
       error_ = MakeError(absl::StatusCode::kInvalidArgument,
@@ -107,8 +114,6 @@ void ConsumeStream::OnRequest(const v1::ConsumeStreamRequest& request) {
     open_.Reopen(asked.releases);
   }
 }
-
-void ConsumeStream::OnMalformed() { error_ = MalformedRequest(); }
 
 absl::Status ConsumeStream::Read(const v1::ConsumeStreamRequest& request, Asked* asked) {
   size_t budget = kMaxNamed;
@@ -237,26 +242,21 @@ void ConsumeStream::Return(absl::Span<const ReceivedMessage> messages) {
   queue_.ReturnUndelivered(handles);
 }
 
-bool ConsumeStream::FillResponse(v1::ConsumeStreamResponse* response) {
+bool ConsumeStream::FillResponse(grpc::ByteBuffer* bytes) {
   bool any = false;
-  if (!arrived_.empty() && !ending()) {
+  v1::ConsumeStreamResponse response;
+  const bool deliver = !arrived_.empty() && !ending();
+  if (deliver) {
     any = true;
-    response->set_first_delivery(open_.next());
-    response->mutable_messages()->Reserve(static_cast<int>(arrived_.size()));
+    response.set_first_delivery(open_.next());
     written_first_ = open_.next();
-    for (const ReceivedMessage& message : arrived_) {
-      v1::Message* out = response->add_messages();
-      EncodeMessage(message, out);
-      if (receipt_handles_) out->set_receipt_handle(message.receipt_handle.ToString());
-      open_.Add(message.receipt_handle);
-    }
+    for (const ReceivedMessage& message : arrived_) open_.Add(message.receipt_handle);
     written_end_ = open_.next();
     credit_ -= arrived_.size();
-    arrived_.clear();
   }
   for (int i = 0; !failures_.empty() && i < kMaxFailuresPerResponse; ++i) {
     any = true;
-    *response->add_failures() = std::move(failures_.front());
+    *response.add_failures() = std::move(failures_.front());
     failures_.pop_front();
   }
   while (!pending_.empty() && pending_.front().settling == 0) pending_.pop_front();
@@ -265,9 +265,15 @@ bool ConsumeStream::FillResponse(v1::ConsumeStreamResponse* response) {
     any = true;
     settled_told_ = settled;
   }
-  response->set_settled(settled_told_);
+  response.set_settled(settled_told_);
   if (draining() && !draining_told_) any = draining_told_ = true;
-  response->set_draining(draining());
+  response.set_draining(draining());
+  if (deliver) {
+    *bytes = EncodeDeliveries(response, arrived_, receipt_handles_);
+    arrived_.clear();
+  } else if (any) {
+    ToByteBuffer(response, bytes);
+  }
   return any;
 }
 

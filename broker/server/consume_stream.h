@@ -29,8 +29,7 @@ namespace barista::server {
 // How a stream ends: what was received and not delivered goes back uncounted, what is open is
 // released, and when all that was asked is settled and told the call is finished. Of a client that
 // is gone nothing is waited for.
-class ConsumeStream final
-    : public StreamReactor<ConsumeStream, v1::ConsumeStreamRequest, v1::ConsumeStreamResponse> {
+class ConsumeStream final : public StreamReactor<ConsumeStream> {
  public:
   // Credit and open deliveries of a stream.
   static constexpr uint64_t kMaxCredit = 100'000;
@@ -54,14 +53,13 @@ class ConsumeStream final
     int settling = 0;  // batches of the engine
   };
 
-  void OnRequest(const v1::ConsumeStreamRequest& request);
-  void OnMalformed();
+  void OnRequest(grpc::ByteBuffer* bytes);
   void OnWritten(bool ok);
   bool WantsRequest() const {
     return error_.ok() && pending_.size() < kMaxUnsettled &&
            failures_.size() < kMaxFailuresPerResponse;
   }
-  bool FillResponse(v1::ConsumeStreamResponse* response);
+  bool FillResponse(grpc::ByteBuffer* bytes);
   void OnTurn();
   std::optional<grpc::Status> End() const;
 

@@ -11,9 +11,13 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "barista/version.h"
+#include "broker/server/log.h"
+#include "broker/server/request_ids.h"
 
 namespace barista::server {
 namespace {
@@ -25,6 +29,9 @@ namespace ssl = boost::asio::ssl;
 using tcp = asio::ip::tcp;
 using boost::system::error_code;
 using TlsStream = beast::ssl_stream<beast::tcp_stream>;
+
+// Of what a client has sent, in the log.
+constexpr size_t kMaxQuotedBytes = 128;
 
 std::optional<int> HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -137,6 +144,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     keep_alive_ = false;
     head_ = false;
     version_ = 11;
+    Begin(options_.ids->Next(), "request");
     if (error == http::error::body_limit) {
       return Write(
           HttpError(413, "RequestTooLarge",
@@ -160,8 +168,16 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     request.body = std::move(message.body());
     request.authorization = std::string(message[http::field::authorization]);
     request.client = client_;
-    if (!ParseTarget(absl::string_view(message.target().data(), message.target().size()),
-                     request)) {
+    const auto given = message[kRequestIdName];
+    const absl::string_view id(given.data(), given.size());
+    request.request_id = RequestIds::IsSane(id) ? std::string(id) : options_.ids->Next();
+    const bool well_formed =
+        ParseTarget(absl::string_view(message.target().data(), message.target().size()), request);
+    // Without the query, of which nobody knows what it holds.
+    Begin(request.request_id,
+          absl::CHexEscape(absl::StrCat(request.method.substr(0, kMaxQuotedBytes), " ",
+                                        request.path.substr(0, kMaxQuotedBytes))));
+    if (!well_formed) {
       return Write(
           HttpError(400, "MalformedRequest", "the request target is not a valid URL path"));
     }
@@ -175,6 +191,28 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
         });
   }
 
+  // A request has come that will be answered.
+  void Begin(std::string id, std::string what) {
+    request_id_ = std::move(id);
+    what_ = std::move(what);
+    begun_ = std::chrono::steady_clock::now();
+  }
+
+  void LogFailure(int status) const {
+    const auto level = status == 500 ? spdlog::level::info : spdlog::level::debug;
+    if (!LogsAt(level)) return;
+    const double took_ms =
+        absl::ToDoubleMilliseconds(absl::FromChrono(std::chrono::steady_clock::now() - begun_));
+    Log(level,
+        absl::StrCat(what_, " from ", client_, " failed: ", status, "; request ", request_id_, ", ",
+                     took_ms, " ms"),
+        {{"request_id", request_id_},
+         {"method", what_},
+         {"client", client_},
+         {"status", int64_t{status}},
+         {"duration_ms", took_ms}});
+  }
+
   void Write(HttpResponse response) {
     if (response.body.size() > HttpServer::kSmallReplyBytes) {
       absl::StatusOr<ClientLimit::Share> room =
@@ -185,10 +223,12 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
         response = HttpError(room.status());
       }
     }
+    if (response.status >= 400) LogFailure(response.status);
     response_.emplace(static_cast<http::status>(response.status), version_);
     response_->set(http::field::server, "barista/" BARISTA_VERSION);
     response_->set(http::field::content_type, response.content_type);
     response_->set(http::field::cache_control, "no-store");
+    response_->set(kRequestIdName, request_id_);
     if (!response.allow.empty()) response_->set(http::field::allow, response.allow);
     if (response.status == 401) response_->set(http::field::www_authenticate, "Bearer");
     response_->keep_alive(keep_alive_);
@@ -210,6 +250,9 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   const ClientLimit::Share slot_;
   const std::string client_;
   Stream stream_;
+  // Of the request that is being answered.
+  std::string request_id_, what_;
+  std::chrono::steady_clock::time_point begun_;
   beast::flat_buffer buffer_{HttpServer::kMaxHeaderBytes + HttpServer::kMaxBodyBytes};
   std::optional<http::request_parser<http::string_body>> parser_;
   std::optional<http::response<http::string_body>> response_;

@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 #include "broker/server/http_server.h"
+#include "broker/server/request_ids.h"
 #include "broker/server/security/client_limit.h"
 
 namespace barista::server {
@@ -15,6 +16,7 @@ namespace barista::server {
 struct HttpConnectionOptions {
   HttpHandler handler;
   ClientLimit* replies;
+  RequestIds* ids;
   absl::Duration idle;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/json.hpp>
 #include <deque>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "barista/clock.h"
 #include "barista/error.h"
 #include "broker/server/http_connection.h"
+#include "broker/server/request_ids.h"
 #include "broker/server/security/client_limit.h"
 #include "broker/server/security/http_tls.h"
 #include "broker/server/security/log_gate.h"
@@ -80,14 +82,18 @@ HttpResponse HttpError(const absl::Status& status) {
 struct HttpServer::State {
   State(const ClientLimit::Limits& connection_limits, const TlsIdentitySource* identities,
         absl::Duration idle_time)
-      : idle(idle_time),
-        limits{std::min(connection_limits.total, kMaxConnections), connection_limits.per_client} {
+      : idle(idle_time), limits(Capped(connection_limits)) {
     if (identities != nullptr) tls.emplace(identities);
   }
 
+  static ClientLimit::Limits Capped(const ClientLimit::Limits& limits) {
+    return {std::min(limits.total, kMaxConnections), limits.per_client};
+  }
+
   const absl::Duration idle;
-  const ClientLimit::Limits limits;
+  const ClientLimit::Limits limits;  // at the start
   LogGate log_gate;
+  RequestIds ids;
   // Before io, as the next: connections that are destroyed with it give back what they have.
   ClientLimit replies{kReplies, {.total = kMaxReplyBytes, .per_client = kMaxClientReplyBytes}};
   // One of each listener.
@@ -163,8 +169,10 @@ absl::StatusOr<ListenAddress> HttpServer::Listen(const ListenAddress& address,
   bound.port = acceptor.local_endpoint(error).port();
   if (error) return failed();
   ClientLimit& connections = state_->connections.emplace_back(kConnections, state_->limits);
-  state_->listeners.push_back(std::make_unique<Listener>(Listener{
-      std::move(acceptor), {std::move(handler), &state_->replies, state_->idle}, &connections}));
+  state_->listeners.push_back(std::make_unique<Listener>(
+      Listener{std::move(acceptor),
+               {std::move(handler), &state_->replies, &state_->ids, state_->idle},
+               &connections}));
   return bound;
 }
 
@@ -177,6 +185,14 @@ size_t HttpServer::connections() const {
   size_t open = 0;
   for (const ClientLimit& limit : state_->connections) open += limit.taken();
   return open;
+}
+
+void HttpServer::SetLimits(const ClientLimit::Limits& limits) {
+  for (ClientLimit& limit : state_->connections) limit.SetLimits(State::Capped(limits));
+}
+
+void HttpServer::Ping(std::function<void()> answered) {
+  asio::post(state_->io, std::move(answered));
 }
 
 void HttpServer::Stop() {

@@ -23,6 +23,7 @@ struct HttpRequest {
   std::map<std::string, std::string> query;
   std::string body;
   std::string authorization = "";  // the header of that name; a secret, never logged
+  std::string request_id = "";     // what the client gave, if that is sane, or one of ours
   std::string client = "";         // the address of the other side, without the port
 };
 
@@ -44,7 +45,8 @@ using HttpReply = std::function<void(HttpResponse)>;
 using HttpHandler = std::function<void(HttpRequest, HttpReply)>;
 
 // Small HTTP/1.1 listeners: one thread for all of them, asynchronous, with keep-alive. For
-// administration and light traffic. Thread-safe but for Listen, which comes before Start.
+// administration and light traffic. Each response has the header x-request-id, and each that is an
+// error is in the log with it. Thread-safe but for Listen, which comes before Start.
 class HttpServer {
  public:
   // Of a listener, if its limits do not say less; further ones are closed at once.
@@ -75,6 +77,10 @@ class HttpServer {
   void Start();
   // Open ones, of all listeners. From any thread.
   size_t connections() const;
+  // The limits of each listener from now on. Thread-safe.
+  void SetLimits(const ClientLimit::Limits& limits);
+  // Calls `answered` on the thread of the server, soon if that goes round; not after Stop.
+  void Ping(std::function<void()> answered);
   // Closes listeners and connections and joins the thread. Replies that come later are dropped.
   void Stop();
 

@@ -1,6 +1,7 @@
 #ifndef BROKER_SERVER_OPEN_DELIVERIES_H_
 #define BROKER_SERVER_OPEN_DELIVERIES_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -37,12 +38,28 @@ class OpenDeliveries {
   Chosen TakeBetween(uint64_t first, uint64_t end);
   std::vector<ReceiptHandle> Handles() const;
 
-  size_t size() const { return handles_.size(); }
+  size_t size() const { return size_; }
   uint64_t next() const { return next_; }
 
  private:
+  // Neighbours lie together, as they come and mostly go together: one look-up finds eight. (More
+  // would let a client that leaves one open of each chunk cost too much.)
+  static constexpr uint64_t kChunk = 8;
+  struct Chunk {
+    uint8_t open = 0;  // a bit for each
+    std::array<ReceiptHandle, kChunk> handles;
+  };
+
+  static uint8_t Bit(uint64_t number) { return static_cast<uint8_t>(1u << number % kChunk); }
+  void Open(uint64_t number, const ReceiptHandle& handle);
+  void Close(uint64_t number);
+  // Calls `use(number, handle)` for each that is open.
+  template <typename Use>
+  void ForEach(Use use) const;
+
   uint64_t next_ = 1;
-  absl::flat_hash_map<uint64_t, ReceiptHandle> handles_;
+  size_t size_ = 0;
+  absl::flat_hash_map<uint64_t, Chunk> chunks_;  // by number / kChunk; none without an open one
 };
 
 }  // namespace barista::server

@@ -21,6 +21,7 @@
 #include "broker/server/text.h"
 #include "broker/server/trace_metadata.h"
 #include "broker/server/unary_handler.h"
+#include "broker/server/visibility_entries.h"
 
 namespace barista::server {
 namespace {
@@ -38,7 +39,7 @@ void EncodeMap(const std::map<std::string, std::string>& from, TextMap* to) {
 }  // namespace
 
 QueueService::QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains,
-                           const CallMetrics* calls)
+                           GrpcCalls* calls)
     : broker_(broker), executor_(executor), access_(access), drains_(drains), calls_(calls) {
   Serve("CreateQueue", &QueueService::CreateQueue);
   Serve("GetQueue", &QueueService::GetQueue);
@@ -74,8 +75,9 @@ void QueueService::Serve(const std::string& method,
           refuse));
 }
 
-QueueService::Unary QueueService::Begin(Context* context, absl::string_view method) const {
-  return {context->DefaultReactor(), calls_->Begin(method)};
+QueueService::Unary QueueService::Begin(Context* context, absl::string_view method,
+                                        absl::string_view queue) const {
+  return {context->DefaultReactor(), calls_->Begin(context, method, queue)};
 }
 
 QueueService::Reactor* QueueService::Unary::FinishNow(const absl::Status& status) const {
@@ -118,7 +120,7 @@ absl::Status QueueService::Describe(Queue queue, v1::Queue* out) const {
 QueueService::Reactor* QueueService::CreateQueue(Context* context,
                                                  const v1::CreateQueueRequest* request,
                                                  v1::CreateQueueResponse* response) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/CreateQueue");
+  const Unary unary = Begin(context, "barista.v1.QueueService/CreateQueue", request->queue());
   const absl::Status allowed = Check(*context, "CreateQueue", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -136,7 +138,7 @@ QueueService::Reactor* QueueService::CreateQueue(Context* context,
 
 QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQueueRequest* request,
                                               v1::GetQueueResponse* response) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/GetQueue");
+  const Unary unary = Begin(context, "barista.v1.QueueService/GetQueue", request->queue());
   const absl::Status allowed = Check(*context, "GetQueue", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -149,7 +151,8 @@ QueueService::Reactor* QueueService::GetQueue(Context* context, const v1::GetQue
 QueueService::Reactor* QueueService::SetQueueAttributes(
     Context* context, const v1::SetQueueAttributesRequest* request,
     v1::SetQueueAttributesResponse*) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/SetQueueAttributes");
+  const Unary unary =
+      Begin(context, "barista.v1.QueueService/SetQueueAttributes", request->queue());
   const absl::Status allowed = Check(*context, "SetQueueAttributes", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -167,7 +170,7 @@ QueueService::Reactor* QueueService::SetQueueAttributes(
 QueueService::Reactor* QueueService::DeleteQueue(Context* context,
                                                  const v1::DeleteQueueRequest* request,
                                                  v1::DeleteQueueResponse*) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteQueue");
+  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteQueue", request->queue());
   const absl::Status allowed = Check(*context, "DeleteQueue", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this] { return broker_->DeleteQueue(request->queue()); });
@@ -195,7 +198,7 @@ QueueService::Reactor* QueueService::ListQueues(Context* context,
 QueueService::Reactor* QueueService::PurgeQueue(Context* context,
                                                 const v1::PurgeQueueRequest* request,
                                                 v1::PurgeQueueResponse*) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/PurgeQueue");
+  const Unary unary = Begin(context, "barista.v1.QueueService/PurgeQueue", request->queue());
   const absl::Status allowed = Check(*context, "PurgeQueue", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -207,7 +210,7 @@ QueueService::Reactor* QueueService::PurgeQueue(Context* context,
 
 QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQueueRequest* request,
                                               v1::TagQueueResponse*) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/TagQueue");
+  const Unary unary = Begin(context, "barista.v1.QueueService/TagQueue", request->queue());
   const absl::Status allowed = Check(*context, "TagQueue", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -220,7 +223,7 @@ QueueService::Reactor* QueueService::TagQueue(Context* context, const v1::TagQue
 QueueService::Reactor* QueueService::UntagQueue(Context* context,
                                                 const v1::UntagQueueRequest* request,
                                                 v1::UntagQueueResponse*) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/UntagQueue");
+  const Unary unary = Begin(context, "barista.v1.QueueService/UntagQueue", request->queue());
   const absl::Status allowed = Check(*context, "UntagQueue", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   return Submit(unary, [=, this]() -> absl::Status {
@@ -236,7 +239,7 @@ QueueService::Reactor* QueueService::UntagQueue(Context* context,
 QueueService::Reactor* QueueService::SendMessage(Context* context,
                                                  const v1::SendMessageRequest* request,
                                                  v1::SendMessageResponse* response) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/SendMessage");
+  const Unary unary = Begin(context, "barista.v1.QueueService/SendMessage", request->queue());
   const absl::Status allowed = Check(*context, "SendMessage", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
@@ -269,7 +272,8 @@ QueueService::Reactor* QueueService::SendMessage(Context* context,
 QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
                                                     const v1::ReceiveMessageRequest* request,
                                                     v1::ReceiveMessageResponse* response) {
-  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/ReceiveMessage");
+  const GrpcCall counted =
+      calls_->Begin(context, "barista.v1.QueueService/ReceiveMessage", request->queue());
   const absl::Status allowed = Check(*context, "ReceiveMessage", request->queue());
   if (!allowed.ok()) return Unary{context->DefaultReactor(), counted}.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
@@ -283,7 +287,7 @@ QueueService::Reactor* QueueService::ReceiveMessage(Context* context,
 QueueService::Reactor* QueueService::DeleteMessage(Context* context,
                                                    const v1::DeleteMessageRequest* request,
                                                    v1::DeleteMessageResponse* response) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteMessage");
+  const Unary unary = Begin(context, "barista.v1.QueueService/DeleteMessage", request->queue());
   const absl::Status allowed = Check(*context, "DeleteMessage", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
@@ -313,7 +317,8 @@ QueueService::Reactor* QueueService::DeleteMessage(Context* context,
 QueueService::Reactor* QueueService::ChangeMessageVisibility(
     Context* context, const v1::ChangeMessageVisibilityRequest* request,
     v1::ChangeMessageVisibilityResponse* response) {
-  const Unary unary = Begin(context, "barista.v1.QueueService/ChangeMessageVisibility");
+  const Unary unary =
+      Begin(context, "barista.v1.QueueService/ChangeMessageVisibility", request->queue());
   const absl::Status allowed = Check(*context, "ChangeMessageVisibility", request->queue());
   if (!allowed.ok()) return unary.FinishNow(allowed);
   absl::StatusOr<Queue> queue = broker_->GetQueue(request->queue());
@@ -321,36 +326,17 @@ QueueService::Reactor* QueueService::ChangeMessageVisibility(
   const absl::Status checked = CheckEntries(request->entries_size());
   if (!checked.ok()) return unary.FinishNow(checked);
 
-  const auto decode =
-      [](const v1::ChangeMessageVisibilityEntry& entry) -> absl::StatusOr<VisibilityChange> {
-    const absl::StatusOr<ReceiptHandle> handle = ReceiptHandle::Parse(entry.receipt_handle());
-    if (!handle.ok()) return handle.status();
-    if (!entry.has_visibility_timeout()) {
-      return MakeError(absl::StatusCode::kInvalidArgument,
-                       "The request must contain the parameter VisibilityTimeout.",
-                       {.reason = "MissingParameter", .field = "VisibilityTimeout"});
-    }
-    const absl::StatusOr<absl::Duration> timeout =
-        DecodeDuration("VisibilityTimeout", entry.visibility_timeout());
-    if (!timeout.ok()) return timeout.status();
-    return VisibilityChange{*handle, *timeout};
-  };
-  std::vector<VisibilityChange> changes;
-  std::vector<absl::Status> decoded;
-  changes.reserve(request->entries_size());
-  decoded.reserve(request->entries_size());
-  for (const v1::ChangeMessageVisibilityEntry& entry : request->entries()) {
-    const absl::StatusOr<VisibilityChange> change = decode(entry);
-    decoded.push_back(change.status());
-    if (change.ok()) changes.push_back(*change);
-  }
-  if (changes.empty()) {
-    unary.Finish(ReplyStatuses(decoded, {}, response));
+  VisibilityEntries entries(*request);
+  if (!entries.undelivered().empty()) queue->ReturnUndelivered(entries.undelivered());
+  if (entries.changes().empty()) {
+    unary.Finish(ReplyStatuses(entries.decoded(), entries.ResultsWith({}), response));
     return unary.reactor;
   }
+  const std::vector<VisibilityChange> changes = entries.changes();
   queue->ChangeMessageVisibilityBatchAsync(
-      changes, [unary, response, decoded = std::move(decoded)](auto results) {
-        unary.Finish(ReplyStatuses(decoded, results, response));
+      changes, [unary, response, entries = std::move(entries)](auto results) {
+        unary.Finish(
+            ReplyStatuses(entries.decoded(), entries.ResultsWith(std::move(results)), response));
       });
   return unary.reactor;
 }
@@ -359,7 +345,8 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
                                                   const v1::PeekMessagesRequest* request,
                                                   v1::PeekMessagesResponse* response) {
   // Deletes itself.
-  auto* const call = new AdminCall(calls_->Begin("barista.v1.QueueService/PeekMessages"));
+  auto* const call = new AdminCall(
+      calls_->Begin(context, "barista.v1.QueueService/PeekMessages", request->queue()));
   const absl::Status allowed = Check(*context, "PeekMessages", request->queue());
   if (!allowed.ok()) {
     call->Refuse(allowed);
@@ -396,23 +383,21 @@ QueueService::Reactor* QueueService::PeekMessages(Context* context,
 
 // ---- Streams ----
 
-grpc::ServerBidiReactor<v1::SendStreamRequest, v1::SendStreamResponse>* QueueService::SendStream(
-    Context* context) {
-  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/SendStream");
+RawStream* QueueService::SendStream(Context* context) {
+  const GrpcCall counted = calls_->Begin(context, "barista.v1.QueueService/SendStream");
   StreamAccess access(access_, *context, "SendStream");
   if (absl::Status allowed = access.Open(); !allowed.ok()) {
-    return new RefusedStream<v1::SendStreamRequest, v1::SendStreamResponse>(allowed, counted);
+    return new RefusedStream(allowed, counted);
   }
   return server::SendStream::Begin(std::make_shared<server::SendStream>(
       broker_, std::move(access), server::SendStream::Server{drains_, executor_, counted}));
 }
 
-grpc::ServerBidiReactor<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>*
-QueueService::ConsumeStream(Context* context) {
-  const CallMetrics::Call counted = calls_->Begin("barista.v1.QueueService/ConsumeStream");
+RawStream* QueueService::ConsumeStream(Context* context) {
+  const GrpcCall counted = calls_->Begin(context, "barista.v1.QueueService/ConsumeStream");
   StreamAccess access(access_, *context, "ConsumeStream");
   if (absl::Status allowed = access.Open(); !allowed.ok()) {
-    return new RefusedStream<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>(allowed, counted);
+    return new RefusedStream(allowed, counted);
   }
   return server::ConsumeStream::Begin(std::make_shared<server::ConsumeStream>(
       broker_, std::move(access), server::ConsumeStream::Server{drains_, executor_, counted}));

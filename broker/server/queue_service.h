@@ -12,9 +12,11 @@
 #include "barista/broker.h"
 #include "barista/v1/queue.grpc.pb.h"
 #include "broker/server/access.h"
-#include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
+#include "broker/server/grpc_calls.h"
+#include "broker/server/queue_methods.h"
 #include "broker/server/receive_call.h"
+#include "broker/server/stream_reactor.h"
 
 namespace barista::server {
 
@@ -22,12 +24,12 @@ namespace barista::server {
 //
 // No thread of gRPC ever blocks: messages go through the engine's callback forms, calls on
 // definitions and the looking ones through the executor.
-class QueueService final : public v1::QueueService::CallbackService {
+class QueueService final : public QueueMethods {
  public:
   // Everything outlives the service's last call. `url_prefix` goes before the name in a queue's
   // URL.
   QueueService(Broker* broker, Executor* executor, Access* access, DrainList* drains,
-               const CallMetrics* calls);
+               GrpcCalls* calls);
 
   // Before the first call.
   void set_url_prefix(std::string prefix) { url_prefix_ = std::move(prefix); }
@@ -55,13 +57,11 @@ class QueueService final : public v1::QueueService::CallbackService {
   Reactor* PeekMessages(Context*, const v1::PeekMessagesRequest*,
                         v1::PeekMessagesResponse*) override;
 
-  grpc::ServerBidiReactor<v1::SendStreamRequest, v1::SendStreamResponse>* SendStream(
-      Context*) override;
-  grpc::ServerBidiReactor<v1::ConsumeStreamRequest, v1::ConsumeStreamResponse>* ConsumeStream(
-      Context*) override;
+  RawStream* SendStream(Context*) override;
+  RawStream* ConsumeStream(Context*) override;
 
  private:
-  // A unary call under way: counted, and answered by Finish, once.
+  // A unary call under way, answered by Finish, once.
   struct Unary {
     void Finish(const grpc::Status& status) const {
       call.End(status);
@@ -70,9 +70,9 @@ class QueueService final : public v1::QueueService::CallbackService {
     Reactor* FinishNow(const absl::Status& status) const;
 
     Reactor* reactor;
-    CallMetrics::Call call;
+    GrpcCall call;
   };
-  Unary Begin(Context* context, absl::string_view method) const;
+  Unary Begin(Context* context, absl::string_view method, absl::string_view queue = "") const;
   // Makes `handle` what runs for the unary `method`, with an answer to bytes that are no request.
   template <typename Request, typename Response>
   void Serve(const std::string& method,
@@ -91,7 +91,7 @@ class QueueService final : public v1::QueueService::CallbackService {
   Executor* const executor_;
   Access* const access_;
   DrainList* const drains_;
-  const CallMetrics* const calls_;
+  GrpcCalls* const calls_;
   std::string url_prefix_;
 };
 

@@ -1,5 +1,6 @@
 #include "broker/server/receive_call.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -12,7 +13,7 @@ namespace barista::server {
 ReceiveCall::ReceiveCall(grpc::CallbackServerContext* context,
                          const v1::ReceiveMessageRequest* request,
                          v1::ReceiveMessageResponse* response, Access* access, DrainList* drains,
-                         CallMetrics::Call counted)
+                         GrpcCall counted)
     : context_(context),
       request_(request),
       response_(response),
@@ -30,6 +31,9 @@ void ReceiveCall::Start(Queue queue) {
   ReceiveOptions options;
   options.max_bytes = kMaxReplyBytes;
   if (request_->max_messages() != 0) options.max_messages = request_->max_messages();
+  if (request_->max_bytes() != 0) {
+    options.max_bytes = std::min(options.max_bytes, request_->max_bytes());
+  }
   if (request_->has_wait()) {
     const absl::StatusOr<absl::Duration> wait = DecodeDuration("WaitTimeSeconds", request_->wait());
     if (!wait.ok()) return End(ToGrpcStatus(wait.status()));

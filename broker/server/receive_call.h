@@ -16,8 +16,8 @@
 #include "barista/queue.h"
 #include "barista/v1/queue.pb.h"
 #include "broker/server/access.h"
-#include "broker/server/call_metrics.h"
 #include "broker/server/drain_list.h"
+#include "broker/server/grpc_calls.h"
 #include "broker/server/security/client_limit.h"
 
 namespace barista::server {
@@ -41,7 +41,7 @@ class ReceiveCall final : public grpc::ServerUnaryReactor {
   // handler; nothing of the call may be touched after the handler has returned it.
   ReceiveCall(grpc::CallbackServerContext* context, const v1::ReceiveMessageRequest* request,
               v1::ReceiveMessageResponse* response, Access* access, DrainList* drains,
-              CallMetrics::Call counted);
+              GrpcCall counted);
 
   void Start(Queue queue);
 
@@ -60,7 +60,7 @@ class ReceiveCall final : public grpc::ServerUnaryReactor {
   v1::ReceiveMessageResponse* const response_;
   Access* const access_;
   DrainList* const drains_;
-  const CallMetrics::Call counted_;
+  const GrpcCall counted_;
   Queue queue_;
   // Written before the handler returns, read by OnCancel, which gRPC calls after that.
   std::shared_ptr<PendingReceive> pending_;

@@ -4,6 +4,7 @@
 
 #include "barista/error.h"
 #include "broker/server/batch_reply.h"
+#include "broker/server/frame_codec.h"
 #include "broker/server/grpc_status.h"
 #include "broker/server/message_codec.h"
 
@@ -26,8 +27,14 @@ void SendStream::Address(const std::string& name) {
   if (error_.ok()) queue_ = broker_->GetQueue(queue_name_);
 }
 
-void SendStream::OnRequest(const v1::SendStreamRequest& request) {
+void SendStream::OnRequest(grpc::ByteBuffer* bytes) {
   if (!error_.ok() || gone()) return;
+  SendFrame frame;
+  if (!frame.Read(bytes)) {
+    error_ = MalformedRequest();
+    return;
+  }
+  const v1::SendStreamRequest& request = frame.request();
   ++requests_;
   if (!begun_) {
     begun_ = true;
@@ -40,38 +47,29 @@ void SendStream::OnRequest(const v1::SendStreamRequest& request) {
     }
   }
   Address(request.queue());
-  if (!error_.ok() || request.entries().empty()) return;
-  error_ = CheckEntries(request.entries_size());
+  if (!error_.ok() || frame.decoded().empty()) return;
+  error_ = CheckEntries(static_cast<int>(frame.decoded().size()));
   if (!error_.ok()) return;
 
   Batch& batch = batches_.emplace_back();
   batch.request = requests_;
   batch.first = next_entry_;
-  batch.count = static_cast<uint64_t>(request.entries_size());
-  batch.bytes = request.ByteSizeLong();
+  batch.count = frame.decoded().size();
+  batch.bytes = bytes->Length();
   next_entry_ += batch.count;
   untold_entries_ += batch.count;
   untold_bytes_ += batch.bytes;
-  Send(&batch, request);
+  Send(&batch, &frame);
 }
 
-void SendStream::OnMalformed() { error_ = MalformedRequest(); }
-
-void SendStream::Send(Batch* batch, const v1::SendStreamRequest& request) {
+void SendStream::Send(Batch* batch, SendFrame* frame) {
   batch->refused = queue_.status();
   batch->settled = true;
   if (!batch->refused.ok()) return;
-  std::vector<OutgoingMessage> messages;
-  messages.reserve(batch->count);
-  batch->decoded.reserve(batch->count);
-  for (const v1::SendMessageEntry& entry : request.entries()) {
-    absl::StatusOr<OutgoingMessage> message = DecodeEntry(entry);
-    batch->decoded.push_back(message.status());
-    if (message.ok()) messages.push_back(*std::move(message));
-  }
-  if (messages.empty()) return;
+  batch->decoded = frame->TakeDecoded();
+  if (frame->messages().empty()) return;
   batch->settled = false;
-  queue_->SendBatchAsync(messages, [self = shared_from_this(), batch](auto results) {
+  queue_->SendBatchAsync(frame->messages(), [self = shared_from_this(), batch](auto results) {
     self->PostFromEngine([batch, results = std::move(results)](SendStream& stream) mutable {
       // A queue of the name may come again.
       if (absl::IsNotFound(results.front().status())) stream.queue_ = results.front().status();
@@ -93,20 +91,23 @@ bool SendStream::WantsRequest() const {
          untold_bytes_ < kMaxUntoldBytes;
 }
 
-bool SendStream::FillResponse(v1::SendStreamResponse* response) {
+bool SendStream::FillResponse(grpc::ByteBuffer* bytes) {
   const uint64_t before = settled_;
+  v1::SendStreamResponse response;
   while (!batches_.empty() && batches_.front().settled &&
-         response->results_size() < kMaxFailuresPerResponse &&
-         response->failures_size() < kMaxFailuresPerResponse) {
+         response.results_size() < kMaxFailuresPerResponse &&
+         response.failures_size() < kMaxFailuresPerResponse) {
     const Batch& batch = batches_.front();
-    Tell(batch, response);
+    Tell(batch, &response);
     settled_ += batch.count;
     writing_entries_ += batch.count;
     writing_bytes_ += batch.bytes;
     batches_.pop_front();
   }
-  response->set_settled(settled_);
-  return settled_ > before;
+  if (settled_ == before) return false;
+  response.set_settled(settled_);
+  ToByteBuffer(response, bytes);
+  return true;
 }
 
 void SendStream::Tell(const Batch& batch, v1::SendStreamResponse* response) {

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "barista/broker.h"
 #include "barista/v1/queue.pb.h"
+#include "broker/server/send_frame.h"
 #include "broker/server/stream_access.h"
 #include "broker/server/stream_failures.h"
 #include "broker/server/stream_reactor.h"
@@ -20,8 +21,7 @@ namespace barista::server {
 
 // One SendStream. Each request is a batch of the engine; they are told in the order of the
 // requests, whatever the order in which they end.
-class SendStream final
-    : public StreamReactor<SendStream, v1::SendStreamRequest, v1::SendStreamResponse> {
+class SendStream final : public StreamReactor<SendStream> {
  public:
   // What of one stream may wait to be settled and told; beyond that no request is read.
   static constexpr uint64_t kMaxUntoldEntries = 10'000;
@@ -44,17 +44,16 @@ class SendStream final
     std::vector<absl::StatusOr<SendResult>> results;  // of the others
   };
 
-  void OnRequest(const v1::SendStreamRequest& request);
-  void OnMalformed();
+  void OnRequest(grpc::ByteBuffer* bytes);
   void OnWritten(bool ok);
   bool WantsRequest() const;
-  bool FillResponse(v1::SendStreamResponse* response);
+  bool FillResponse(grpc::ByteBuffer* bytes);
   void OnTurn() {}
   std::optional<grpc::Status> End() const;
 
   // Finds the queue that a request names; one that the caller may not use ends the stream.
   void Address(const std::string& name);
-  void Send(Batch* batch, const v1::SendStreamRequest& request);
+  void Send(Batch* batch, SendFrame* frame);
   // Puts what has become of the batch into the response.
   void Tell(const Batch& batch, v1::SendStreamResponse* response);
 

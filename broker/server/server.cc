@@ -1,5 +1,6 @@
 #include "broker/server/server.h"
 
+#include <grpcpp/alarm.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
@@ -20,6 +21,8 @@
 #include "broker/server/admin_service.h"
 #include "broker/server/call_metrics.h"
 #include "broker/server/executor.h"
+#include "broker/server/grpc_calls.h"
+#include "broker/server/heartbeat.h"
 #include "broker/server/http_server.h"
 #include "broker/server/listen_address.h"
 #include "broker/server/queue_service.h"
@@ -33,6 +36,12 @@ namespace {
 
 constexpr int kMaxRequestBytes = 8 << 20;
 constexpr int kExecutorThreads = 2;
+// What a client may send on a connection before it is read, and the largest frame of HTTP/2. Fixed:
+// gRPC 1.51's own estimate (the BDP probe) now and then leaves a new connection that sends
+// megabytes standing still for ten seconds. It makes frames large, too; without it we ask for large
+// ones.
+constexpr int kWindowBytes = 4 << 20;
+constexpr int kHttp2FrameBytes = 1 << 20;
 // A peer that is gone without a word is noticed after about this long, and its receives are given
 // up.
 constexpr int kKeepaliveMs = 30'000;
@@ -64,6 +73,17 @@ absl::StatusOr<ListenAddress> CheckAddress(absl::string_view field, const std::s
                    {.reason = "InvalidParameterValue", .field = std::string(field), .value = text});
 }
 
+absl::Status CheckMetricsQueues(int queues) {
+  if (queues >= 0 && queues <= kMaxSurveyedQueues) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kInvalidArgument,
+      absl::StrCat("metrics_queues is ", queues, "; limit [0, ", kMaxSurveyedQueues, "]"),
+      {.reason = "InvalidParameterValue",
+       .field = "metrics_queues",
+       .value = absl::StrCat(queues),
+       .limit = absl::StrCat("[0, ", kMaxSurveyedQueues, "]")});
+}
+
 class ServerImpl final : public Server {
  public:
   explicit ServerImpl(const ServerOptions& options)
@@ -83,7 +103,7 @@ class ServerImpl final : public Server {
     security_ = *std::move(security);
     Access* const access = &security_->access();
 
-    const bool open = options_.insecure || security_->authenticates();
+    const bool open = options_.insecure || options_.security.authenticates();
     const auto http = CheckAddress("http_listen", options_.http_listen, false, open);
     if (!http.ok()) return http.status();
     const auto admin = CheckAddress("admin_listen", options_.admin_listen, false, open);
@@ -91,19 +111,15 @@ class ServerImpl final : public Server {
     const auto grpc = CheckAddress("grpc_listen", options_.grpc_listen, true, open);
     if (!grpc.ok()) return grpc.status();
 
-    if (options_.metrics_queues < 0 || options_.metrics_queues > kMaxSurveyedQueues) {
-      return MakeError(absl::StatusCode::kInvalidArgument,
-                       absl::StrCat("metrics_queues is ", options_.metrics_queues, "; limit [0, ",
-                                    kMaxSurveyedQueues, "]"),
-                       {.reason = "InvalidParameterValue",
-                        .field = "metrics_queues",
-                        .value = absl::StrCat(options_.metrics_queues),
-                        .limit = absl::StrCat("[0, ", kMaxSurveyedQueues, "]")});
-    }
+    absl::Status metrics_queues = CheckMetricsQueues(options_.metrics_queues);
+    if (!metrics_queues.ok()) return metrics_queues;
 
     absl::StatusOr<std::unique_ptr<Broker>> broker = Broker::Open(options_.broker);
     if (!broker.ok()) return broker.status();
     broker_ = *std::move(broker);
+    if (absl::Status status = SetUpQueues(options_.queues, broker_.get()); !status.ok()) {
+      return status;
+    }
 
     http_ = std::make_unique<HttpServer>(options_.security.connections, security_->tls());
     metrics_ = std::make_unique<Metrics>(broker_.get(), &calls_, http_.get(),
@@ -122,6 +138,7 @@ class ServerImpl final : public Server {
 
     if (absl::Status status = StartGrpc(*grpc); !status.ok()) return status;
     http_->Start();
+    AddProbes();
     return absl::OkStatus();
   }
 
@@ -133,6 +150,25 @@ class ServerImpl final : public Server {
 
   absl::Status Reload() override { return security_->Reload(); }
 
+  absl::Status Reconfigure(const ServerOptions& options) override {
+    absl::Status checked = CheckMetricsQueues(options.metrics_queues);
+    if (!checked.ok()) return checked;
+    const std::vector<std::string> wrong =
+        CheckQueues(options.queues, broker_->options(), broker_.get());
+    if (!wrong.empty()) return WrongQueues(wrong);
+    acceptor_.SetLimits(options.security.connections);
+    http_->SetLimits(options.security.connections);
+    security_->SetLimits(options.security);
+    metrics_->set_queues(options.metrics_queues);
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      options_.drain_time = options.drain_time;
+    }
+    return SetUpQueues(options.queues, broker_.get());
+  }
+
+  std::vector<std::string> SilentParts() override { return heartbeat_.Beat(); }
+
   void Drain() override {
     draining_.store(true, std::memory_order_relaxed);
     if (grpc_ != nullptr && grpc_->GetHealthCheckService() != nullptr) {
@@ -142,6 +178,7 @@ class ServerImpl final : public Server {
   }
 
   absl::Status Shutdown() override {
+    absl::Duration drain_time;
     {
       std::unique_lock<std::mutex> lock(mutex_);
       if (shutdown_begun_) {
@@ -149,13 +186,13 @@ class ServerImpl final : public Server {
         return closed_;
       }
       shutdown_begun_ = true;
+      drain_time = options_.drain_time;
     }
     Drain();
     acceptor_.Stop();
     if (grpc_ != nullptr) {
       // Returns when the last call has ended: nothing of gRPC uses what is closed below.
-      grpc_->Shutdown(std::chrono::system_clock::now() +
-                      absl::ToChronoMilliseconds(options_.drain_time));
+      grpc_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(drain_time));
     }
     drains_.WaitUntilLeft();
     if (http_ != nullptr) http_->Stop();
@@ -174,16 +211,37 @@ class ServerImpl final : public Server {
   }
 
  private:
+  void AddProbes() {
+    heartbeat_.Add("committer", [this](std::function<void()> answered) {
+      broker_->Ping(std::move(answered));
+      return true;
+    });
+    heartbeat_.Add("executor", [this](std::function<void()> answered) {
+      return executor_.TrySubmit(std::move(answered));
+    });
+    heartbeat_.Add("HTTP", [this](std::function<void()> answered) {
+      http_->Ping(std::move(answered));
+      return true;
+    });
+    // A timer of gRPC's, whose answer comes on the threads that serve its calls.
+    heartbeat_.Add("gRPC", [this](std::function<void()> answered) {
+      alarm_ = std::make_unique<grpc::Alarm>();
+      alarm_->Set(std::chrono::system_clock::now(),
+                  [answered = std::move(answered)](bool) { answered(); });
+      return true;
+    });
+  }
+
   absl::Status StartGrpc(const ListenAddress& address) {
     const absl::StatusOr<ListenAddress> bound = acceptor_.Listen(address);
     if (!bound.ok()) return bound.status();
     service_ = std::make_unique<QueueService>(broker_.get(), &executor_, &security_->access(),
-                                              &drains_, &calls_);
+                                              &drains_, &grpc_calls_);
     service_->set_url_prefix(
         absl::StrCat("http://", http_address_, "/", options_.broker.account, "/"));
 
-    admin_service_ =
-        std::make_unique<AdminService>(broker_.get(), &executor_, &security_->access(), &calls_);
+    admin_service_ = std::make_unique<AdminService>(broker_.get(), &executor_, &security_->access(),
+                                                    &grpc_calls_);
 
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -195,6 +253,9 @@ class ServerImpl final : public Server {
                                kMinClientPingMs);
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.security.max_streams);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kWindowBytes);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kHttp2FrameBytes);
     builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
     if (security_->access().active()) {
       std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> guards;
@@ -219,7 +280,7 @@ class ServerImpl final : public Server {
     return absl::OkStatus();
   }
 
-  ServerOptions options_;
+  ServerOptions options_;  // drain_time is guarded by mutex_
   std::unique_ptr<ManualClock> clock_;
   std::unique_ptr<Broker> broker_;
   Executor executor_;
@@ -230,6 +291,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<Security> security_;
   CallMetrics calls_{
       {v1::QueueService::service_full_name(), v1::AdminService::service_full_name()}};
+  GrpcCalls grpc_calls_{&calls_};
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<AdminHandler> admin_handler_;
   std::unique_ptr<HttpServer> http_;
@@ -237,6 +299,8 @@ class ServerImpl final : public Server {
   std::unique_ptr<AdminService> admin_service_;
   GrpcAcceptor acceptor_;
   std::unique_ptr<grpc::Server> grpc_;
+  Heartbeat heartbeat_;
+  std::unique_ptr<grpc::Alarm> alarm_;  // of the heartbeat
   std::string http_address_, admin_address_, grpc_address_;
 
   std::mutex mutex_;
@@ -247,6 +311,25 @@ class ServerImpl final : public Server {
 };
 
 }  // namespace
+
+std::vector<std::string> Server::Check(const ServerOptions& options) {
+  std::vector<std::string> wrong = CheckQueues(options.queues, options.broker, nullptr);
+  const auto add = [&wrong](const absl::Status& status) {
+    if (!status.ok()) wrong.emplace_back(status.message());
+  };
+  // Each by itself, so that all are told.
+  SecurityOptions tokens, certificates;
+  tokens.token_file = options.security.token_file;
+  certificates.tls = options.security.tls;
+  add(Security::Open(tokens, Clock::System()).status());
+  add(Security::Open(certificates, Clock::System()).status());
+  const bool open = options.insecure || options.security.authenticates();
+  add(CheckAddress("http_listen", options.http_listen, false, open).status());
+  add(CheckAddress("admin_listen", options.admin_listen, false, open).status());
+  add(CheckAddress("grpc_listen", options.grpc_listen, true, open).status());
+  add(CheckMetricsQueues(options.metrics_queues));
+  return wrong;
+}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   auto server = std::make_unique<ServerImpl>(options);

@@ -3,12 +3,14 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "barista/broker.h"
 #include "barista/clock.h"
+#include "broker/server/queue_definitions.h"
 #include "broker/server/security/security.h"
 
 namespace barista::server {
@@ -18,6 +20,9 @@ struct ServerOptions {
   BrokerOptions broker = {};
   // The broker's time stands still until POST /admin/clock/advance moves it.
   bool manual_clock = false;
+
+  // Set up before the listeners accept (SetUpQueues).
+  std::vector<QueueDefinition> queues = {};
 
   // HOST:PORT or [V6]:PORT; port 0 picks a free one. grpc_listen may also be unix:PATH.
   std::string http_listen = "127.0.0.1:9324";
@@ -41,6 +46,11 @@ struct ServerOptions {
 // several servers may live in one process.
 class Server {
  public:
+  // What of `options` would keep a server from starting that needs no start to be seen: addresses
+  // that are none or too open, certificates and tokens, queues that do not go together. All of it;
+  // empty: nothing. Reads files, changes nothing. Blocks.
+  static std::vector<std::string> Check(const ServerOptions& options);
+
   // Opens the broker and starts to listen; on return every listener accepts. Broker::Open's errors
   // as they are, and kInvalidArgument/InvalidParameterValue: a malformed address, one that other
   // machines reach with neither tokens, client certificates nor `insecure`, or a file of `security`
@@ -65,6 +75,19 @@ class Server {
   // Reads certificates and tokens again; connections and streams that are open go on. What is wrong
   // keeps its old state, and the status says why (Security::Reload). Blocks.
   virtual absl::Status Reload() = 0;
+
+  // Takes what can be changed while the server runs from `options`: limits of connections and of
+  // requests per second, metrics_queues, drain_time, and the queues, as at the start; all else of
+  // it is not looked at. Connections that are open stay, also beyond the limits. Where there was
+  // neither a token file nor a limit of requests at the start, reflection is not counted.
+  //
+  // kInvalidArgument: nothing has changed; else errors of SetUpQueues. Blocks.
+  virtual absl::Status Reconfigure(const ServerOptions& options) = 0;
+
+  // The parts of the server that have not answered since the call before: of the committer, the
+  // executor, and the loops of HTTP and gRPC. Empty: all is well. Asks them again; does not block.
+  // Before Shutdown, from one thread.
+  virtual std::vector<std::string> SilentParts() = 0;
 
   // Prepares the end, at once: /readyz answers 503, gRPC health NOT_SERVING, and receives that wait
   // answer without messages. Everything else goes on. Cannot be taken back.

@@ -2,7 +2,6 @@
 #define BROKER_SERVER_STREAM_ACCESS_H_
 
 #include <grpcpp/server_context.h>
-#include <grpcpp/support/server_callback.h>
 
 #include <optional>
 #include <string>
@@ -10,8 +9,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "broker/server/access.h"
-#include "broker/server/call_metrics.h"
+#include "broker/server/grpc_calls.h"
 #include "broker/server/grpc_status.h"
+#include "broker/server/stream_reactor.h"
 
 namespace barista::server {
 
@@ -50,13 +50,12 @@ class StreamAccess {
 };
 
 // A stream that may not begin: ends with `status`, and deletes itself.
-template <typename Request, typename Response>
-class RefusedStream final : public grpc::ServerBidiReactor<Request, Response> {
+class RefusedStream final : public RawStream {
  public:
-  RefusedStream(const absl::Status& status, const CallMetrics::Call& counted) {
+  RefusedStream(const absl::Status& status, const GrpcCall& counted) {
     const grpc::Status refused = ToGrpcStatus(status);
     counted.End(refused);
-    this->Finish(refused);
+    Finish(refused);
   }
   void OnDone() override { delete this; }
 };

@@ -27,7 +27,10 @@ int Backup(Session& session, const std::string& directory) {
   }
   v1::BackupRequest request;
   request.set_directory(directory);
-  const auto response = session.admin().Backup(request);
+  const auto response = [&] {
+    const Ticking ticking("backing up");
+    return session.admin().Backup(request);
+  }();
   if (!response.ok()) return session.Finish(response.status());
   if (session.output().json()) {
     session.output().Json(

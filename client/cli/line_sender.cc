@@ -132,7 +132,7 @@ void LineSender::Settle(std::unique_ptr<Call> call) {
     absl::Status status = call->status;
     if (status.ok()) {
       const v1::SendMessageResult& result = call->response.results(static_cast<int>(i));
-      if (result.has_error()) status = ToStatus(result.error());
+      if (result.has_error()) status = client::FromError(result.error());
     }
     if (SettleLine(status, call->lines[i])) {
       *retry->request.add_entries() =

@@ -1,7 +1,6 @@
 // The `barista` command: the broker as a process (`serve`) and a client of it.
 
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -11,8 +10,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "barista/version.h"
+#include "broker/server/config.h"
 #include "broker/server/serve.h"
-#include "client/channel.h"
+#include "client/cli/completion.h"
+#include "client/cli/completion_command.h"
+#include "client/cli/config_command.h"
 #include "client/cli/session.h"
 
 namespace barista::cli {
@@ -47,19 +49,6 @@ Format GuessFormat(int argc, char** argv) {
   return Format::kText;
 }
 
-// A token is never on the command line, where every user of the machine can read it.
-absl::Status FindToken(GlobalOptions& globals) {
-  if (globals.token_file.empty()) {
-    const char* const token = std::getenv("BARISTA_TOKEN");
-    if (token != nullptr) globals.channel.token = token;
-    return absl::OkStatus();
-  }
-  absl::StatusOr<std::string> token = client::ReadTokenFile(globals.token_file);
-  if (!token.ok()) return token.status();
-  globals.channel.token = *std::move(token);
-  return absl::OkStatus();
-}
-
 int PrintVersion(Session& session) {
   if (session.output().json()) {
     session.output().Json({{"version", BARISTA_VERSION}});
@@ -83,6 +72,10 @@ int Main(int argc, char** argv) {
     return server::ServeMain(static_cast<int>(arguments.size()) - 1, arguments.data());
   }
 
+  if (at > 0 && std::strcmp(argv[at], "config") == 0) {
+    return ConfigMain(std::vector<std::string>(argv + at + 1, argv + argc), GuessFormat(at, argv));
+  }
+
   CLI::App app{"barista: a durable message broker with the semantics of Amazon SQS"};
   app.name("barista");
   app.set_version_flag("--version", absl::StrCat("barista ", BARISTA_VERSION));
@@ -90,6 +83,7 @@ int Main(int argc, char** argv) {
   app.footer(
       "Examples:\n"
       "  barista serve --data-dir ./barista-data\n"
+      "  barista config check --config barista.yaml\n"
       "  barista queue create orders\n"
       "  barista send orders 'two espressos'\n"
       "  barista receive orders --wait 20s --delete\n"
@@ -117,29 +111,39 @@ int Main(int argc, char** argv) {
       ->type_name("FILE");
   app.add_option("--output", globals.format,
                  "text: for people; json: one object per line (default text)")
-      ->check(CLI::IsMember({"text", "json"}))
+      ->check(OneOf({"text", "json"}))
       ->type_name("text|json");
   std::optional<absl::Duration> timeout;
   AddDurationOption(app, "--timeout", timeout,
                     "How long to wait for the broker's answer, beyond --wait (default 30s)");
 
   Command chosen;
-  app.add_subcommand("serve", "Run a broker; see `barista serve --help`");
+  // The flags are for the completion alone: ServeMain parses them.
+  server::ServeFlags serve_flags;
+  server::AddServeFlags(*app.add_subcommand("serve", "Run a broker; see `barista serve --help`"),
+                        serve_flags);
+  app.add_subcommand("config", "Check the settings of `serve`; see `barista config check --help`");
   AddQueueCommands(app, chosen);
   AddSendCommand(app, chosen);
   AddReceiveCommand(app, chosen);
   AddMessageCommands(app, chosen);
   AddBackupCommands(app, chosen);
+  AddBenchCommand(app, chosen);
+  AddCompletionCommand(app, chosen);
   AddCommand(app, "version", "Print the version", "")->callback([&chosen] {
     chosen = PrintVersion;
   });
 
+  if (argc > 2 && std::strcmp(argv[1], kCompleteCommand) == 0) {
+    return PrintCompletions(app, globals, argv[2], {argv + 3, argv + argc});
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    Output(GuessFormat(argc, argv)).Error(WrongUsage(e.what()));
+    const std::string problem = ProblemWithCommand(app, {argv + 1, argv + argc});
+    Output(GuessFormat(argc, argv)).Error(WrongUsage(problem.empty() ? e.what() : problem));
     return kWrongUsage;
   }
   if (timeout.has_value()) globals.timeout = *timeout;
@@ -160,7 +164,7 @@ int Main(int argc, char** argv) {
     Output(format).Error(WrongUsage(admin.status().message()));
     return kWrongUsage;
   }
-  Session session(format, *std::move(client), *std::move(admin));
+  Session session(globals, format, *std::move(client), *std::move(admin));
   return chosen(session);
 }
 

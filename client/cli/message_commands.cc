@@ -57,7 +57,7 @@ int64_t CountDone(Session& session, const Response& response) {
   int64_t done = 0;
   for (const v1::EntryResult& result : response.results()) {
     if (result.has_error()) {
-      session.output().Error(ToStatus(result.error()));
+      session.output().Error(client::FromError(result.error()));
     } else {
       ++done;
     }
@@ -148,7 +148,7 @@ void AddMessageCommands(CLI::App& app, Command& chosen) {
                  "  barista peek orders --max 3\n");
   peek_app->add_option("QUEUE", peek->queue, "The queue to look at")->required();
   peek_app->add_option("--max", peek->max, "Most messages to show, 1 to 1000 (default 10)")
-      ->check(CLI::Range(1, kMaxReceiveMessages))
+      ->check(InRange(1, kMaxReceiveMessages))
       ->type_name("N");
   peek_app->callback([&chosen, peek] {
     chosen = [peek](Session& session) { return Peek(session, peek->queue, peek->max); };

@@ -7,7 +7,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "barista/error.h"
 
 namespace barista::cli {
 namespace {
@@ -163,15 +162,6 @@ std::string PeekedToText(const v1::PeekedMessage& peeked) {
   AppendCommon(text, peeked.message());
   absl::StrAppend(&text, "\n", peeked.message().body(), "\n");
   return text;
-}
-
-absl::Status ToStatus(const v1::Error& error) {
-  ErrorInfo info;
-  info.reason = error.reason();
-  info.field = error.field();
-  info.value = error.value();
-  info.limit = error.limit();
-  return MakeError(static_cast<absl::StatusCode>(error.code()), error.message(), info);
 }
 
 }  // namespace barista::cli

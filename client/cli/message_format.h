@@ -4,14 +4,13 @@
 #include <boost/json/object.hpp>
 #include <string>
 
-#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "barista/v1/queue.pb.h"
 
 namespace barista::cli {
 
-// How messages, queues and errors of the API look on the command line. Thread-safe, pure functions.
+// How messages and queues of the API look on the command line. Thread-safe, pure functions.
 
 // ARCHITECTURE.md, "JSON output":
 // {"message_id","body","receipt_handle","receive_count","sent_at","attributes"} and what else the
@@ -35,9 +34,6 @@ std::string IsoTime(absl::Time time);
 
 // Strict UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool IsUtf8(absl::string_view bytes);
-
-// The error of one entry as a status with its ErrorInfo.
-absl::Status ToStatus(const v1::Error& error);
 
 }  // namespace barista::cli
 

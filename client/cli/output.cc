@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "barista/error.h"
@@ -54,6 +56,32 @@ std::string ReasonOf(const absl::Status& status) {
   if (!reason.empty()) return reason;
   return ExitCodeFor(status) == kNotReachable ? "NotReachable"
                                               : absl::StatusCodeToString(status.code());
+}
+
+// "17", "12.3 MiB".
+bool IsNumber(absl::string_view cell) {
+  const size_t end = cell.find_first_not_of("0123456789.");
+  if (end == 0 || cell.empty()) return false;
+  if (end == absl::string_view::npos) return true;
+  const absl::string_view unit = cell.substr(end);
+  return unit == " B" || (unit.size() == 4 && absl::EndsWith(unit, "iB"));
+}
+
+// Whether there are only numbers below the heading of the column `i`, or nothing.
+bool IsOfNumbers(const std::vector<std::vector<std::string>>& rows, size_t i) {
+  bool any = false;
+  for (size_t row = 1; row < rows.size(); ++row) {
+    if (rows[row][i].empty()) continue;
+    if (!IsNumber(rows[row][i])) return false;
+    any = true;
+  }
+  return any;
+}
+
+// Over a counter that Progress has drawn.
+void WriteToTerminalOrFile(absl::string_view text) {
+  if (isatty(STDERR_FILENO) == 1) std::fputs("\r\x1b[K", stderr);
+  std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
 }  // namespace
@@ -112,13 +140,12 @@ void Output::Error(const absl::Status& status, std::optional<int64_t> line) cons
     const std::string hint = HintFor(reason);
     if (!hint.empty() && !line.has_value()) absl::StrAppend(&text, "hint: ", hint, "\n");
   }
-  std::fwrite(text.data(), 1, text.size(), stderr);
+  WriteToTerminalOrFile(text);
 }
 
 void Output::Note(absl::string_view text) const {
   if (json()) return;
-  const std::string line = absl::StrCat(text, "\n");
-  std::fwrite(line.data(), 1, line.size(), stderr);
+  WriteToTerminalOrFile(absl::StrCat(text, "\n"));
 }
 
 Table::Table(std::vector<std::string> heading) { rows_.push_back(std::move(heading)); }
@@ -130,13 +157,16 @@ void Table::Print(Output& output) const {
   for (const auto& row : rows_) {
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   }
+  std::vector<bool> right;
+  for (size_t i = 0; i < widths.size(); ++i) right.push_back(IsOfNumbers(rows_, i));
   for (const auto& row : rows_) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
-      line += row[i];
-      if (i + 1 < row.size()) line.append(widths[i] - row[i].size() + 2, ' ');
+      const std::string space(widths[i] - row[i].size(), ' ');
+      absl::StrAppend(&line, i == 0 ? "" : "  ", right[i] ? space : "", row[i],
+                      right[i] ? "" : space);
     }
-    output.Line(line);
+    output.Line(absl::StripTrailingAsciiWhitespace(line));
   }
 }
 
@@ -155,7 +185,7 @@ bool Progress::IsDue() {
 }
 
 void Progress::Draw(absl::string_view text) const {
-  const std::string line = absl::StrCat("\r\x1b[K", verb_, " ", text);
+  const std::string line = absl::StrCat("\r\x1b[K", verb_, verb_.empty() ? "" : " ", text);
   std::fwrite(line.data(), 1, line.size(), stderr);
   std::fflush(stderr);
 }
@@ -164,11 +194,28 @@ void Progress::Update(int64_t count) {
   if (IsDue()) Draw(CountAndRate(count, elapsed()));
 }
 
+void Progress::UpdateText(absl::string_view text) {
+  if (IsDue()) Draw(text);
+}
+
 void Progress::UpdateBytes(int64_t done, int64_t total) {
   if (!IsDue()) return;
   Draw(absl::StrFormat(
       "%s of %s (%.0f %%)", BytesText(done), BytesText(total),
       total > 0 ? 100.0 * static_cast<double>(done) / static_cast<double>(total) : 100.0));
+}
+
+Ticking::Ticking(absl::string_view verb) : progress_(verb), thread_([this] { Draw(); }) {}
+
+Ticking::~Ticking() {
+  ended_.Notify();
+  thread_.join();
+}
+
+void Ticking::Draw() {
+  while (!ended_.WaitForNotificationWithTimeout(absl::Seconds(1))) {
+    progress_.UpdateText(absl::StrFormat("%.0f s", absl::ToDoubleSeconds(progress_.elapsed())));
+  }
 }
 
 std::string BytesText(int64_t bytes) {

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 
 namespace barista::cli {
@@ -53,7 +55,8 @@ class Output {
   const Format format_;
 };
 
-// Rows of text under a heading, each column as wide as its widest cell.
+// Rows of text under a heading, each column as wide as its widest cell; a column of numbers and
+// sizes is aligned to the right.
 class Table {
  public:
   explicit Table(std::vector<std::string> heading);
@@ -76,6 +79,8 @@ class Progress {
 
   // Sets the count; draws at most ten times a second.
   void Update(int64_t count);
+  // Shows `text` instead of a count.
+  void UpdateText(absl::string_view text);
   // The same of bytes, of which there are `total`.
   void UpdateBytes(int64_t done, int64_t total);
   absl::Duration elapsed() const { return absl::Now() - started_; }
@@ -89,6 +94,23 @@ class Progress {
   const bool terminal_;
   const absl::Time started_ = absl::Now();
   absl::Time drawn_ = absl::InfinitePast();
+};
+
+// The time that goes by, for work that tells nothing of itself; drawn as Progress does, by a thread
+// of its own.
+class Ticking {
+ public:
+  explicit Ticking(absl::string_view verb);
+  ~Ticking();
+  Ticking(const Ticking&) = delete;
+  Ticking& operator=(const Ticking&) = delete;
+
+ private:
+  void Draw();
+
+  Progress progress_;
+  absl::Notification ended_;
+  std::thread thread_;
 };
 
 // "12.3 MiB"

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "boost/json/object.hpp"
 #include "boost/json/serialize.hpp"
@@ -51,13 +53,13 @@ void AddQueueFlags(CLI::App& app, QueueFlags& flags) {
       ->group(group);
   app.add_option("--body-charset", flags.body_charset,
                  "text: characters that SQS allows; binary: any bytes (default text)")
-      ->check(CLI::IsMember({"text", "binary"}))
+      ->check(OneOf({"text", "binary"}))
       ->type_name("text|binary")
       ->group(group);
   CLI::Option* dead_letter =
       app.add_option("--dead-letter-queue", flags.dead_letter_queue,
                      "Queue that takes messages received too often; must exist")
-          ->type_name("NAME")
+          ->type_name("QUEUE")
           ->group(group);
   app.add_option("--max-receive-count", flags.max_receive_count,
                  "How often before they go there, 1 to 1000 (default 5)")
@@ -187,6 +189,13 @@ int List(Session& session, const std::string& prefix) {
   return session.Finish(absl::OkStatus());
 }
 
+// Times for people; the rest as the API has it.
+std::string AttributeText(const std::string& key, const std::string& value) {
+  int64_t seconds = 0;
+  if (!absl::EndsWith(key, "Timestamp") || !absl::SimpleAtoi(value, &seconds)) return value;
+  return IsoTime(absl::FromUnixSeconds(seconds));
+}
+
 int Describe(Session& session, const std::string& name) {
   v1::GetQueueRequest request;
   request.set_queue(name);
@@ -202,7 +211,7 @@ int Describe(Session& session, const std::string& name) {
   table.Row({"url", queue.url()});
   for (const auto& [key, value] :
        Attributes(queue.attributes().begin(), queue.attributes().end())) {
-    if (key != "QueueArn") table.Row({key, value});
+    if (key != "QueueArn") table.Row({key, AttributeText(key, value)});
   }
   for (const auto& [key, value] : Attributes(queue.tags().begin(), queue.tags().end())) {
     table.Row({absl::StrCat("tag ", key), value});
@@ -260,13 +269,14 @@ int Delete(Session& session, const std::string& name) {
   return session.Finish(status);
 }
 
-// Adds `queue COMMAND NAME`, which runs `run`.
-CLI::App* AddNamed(CLI::App& queue, const std::string& command, const std::string& help,
-                   const std::string& examples, Command& chosen,
+// Adds `queue COMMAND QUEUE`, which runs `run`; `argument` is QUEUE, or NAME for a queue that need
+// not be there.
+CLI::App* AddNamed(CLI::App& queue, const std::string& command, const std::string& argument,
+                   const std::string& help, const std::string& examples, Command& chosen,
                    std::function<int(Session&, const std::string&)> run) {
   CLI::App* app = AddCommand(queue, command, help, examples);
   auto name = std::make_shared<std::string>();
-  app->add_option("NAME", *name, "The queue: 1 to 80 of A-Z a-z 0-9 _ -")->required();
+  app->add_option(argument, *name, "The queue: 1 to 80 of A-Z a-z 0-9 _ -")->required();
   app->callback([&chosen, name, run = std::move(run)] {
     chosen = [name, run](Session& session) { return run(session, *name); };
   });
@@ -282,7 +292,8 @@ void AddQueueCommands(CLI::App& app, Command& chosen) {
 
   auto create_flags = std::make_shared<QueueFlags>();
   CLI::App* create = AddNamed(
-      *queue, "create", "Create a queue; nothing happens if it exists with these attributes",
+      *queue, "create", "NAME",
+      "Create a queue; nothing happens if it exists with these attributes",
       "  barista queue create orders --visibility-timeout 2m --tag team=bar\n"
       "  barista queue create orders-dead\n"
       "  barista queue create orders --dead-letter-queue orders-dead --max-receive-count 3\n",
@@ -294,7 +305,7 @@ void AddQueueCommands(CLI::App& app, Command& chosen) {
       ->add_option("--durability", create_flags->durability,
                    "When a send is acknowledged; fsync survives power loss, os a crash of the "
                    "broker, memory nothing (default: the broker's, fsync)")
-      ->check(CLI::IsMember({"fsync", "os", "memory"}))
+      ->check(OneOf({"fsync", "os", "memory"}))
       ->type_name("fsync|os|memory")
       ->group("Attributes");
 
@@ -306,14 +317,14 @@ void AddQueueCommands(CLI::App& app, Command& chosen) {
     chosen = [prefix](Session& session) { return List(session, *prefix); };
   });
 
-  AddNamed(*queue, "describe", "Show attributes, counts and tags of a queue",
+  AddNamed(*queue, "describe", "QUEUE", "Show attributes, counts and tags of a queue",
            "  barista queue describe orders\n"
            "  barista --output json queue describe orders\n",
            chosen, Describe);
 
   auto set_flags = std::make_shared<QueueFlags>();
   CLI::App* set = AddNamed(
-      *queue, "set", "Change attributes and tags; others stay as they are",
+      *queue, "set", "QUEUE", "Change attributes and tags; others stay as they are",
       "  barista queue set orders --visibility-timeout 5m --untag team\n", chosen,
       [set_flags](Session& s, const std::string& name) { return Set(s, name, *set_flags); });
   AddQueueFlags(*set, *set_flags);
@@ -322,9 +333,10 @@ void AddQueueCommands(CLI::App& app, Command& chosen) {
       ->type_name("KEY")
       ->group("Attributes");
 
-  AddNamed(*queue, "purge", "Remove all messages of a queue, received and delayed ones too",
+  AddNamed(*queue, "purge", "QUEUE",
+           "Remove all messages of a queue, received and delayed ones too",
            "  barista queue purge orders\n", chosen, Purge);
-  AddNamed(*queue, "delete", "Remove a queue with all its messages",
+  AddNamed(*queue, "delete", "QUEUE", "Remove a queue with all its messages",
            "  barista queue delete orders\n", chosen, Delete);
 }
 

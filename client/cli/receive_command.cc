@@ -1,11 +1,17 @@
 // barista receive
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "barista/error.h"
 #include "barista/queue.h"
 #include "client/call_window.h"
 #include "client/cli/interrupt.h"
@@ -20,6 +26,9 @@ constexpr int kBatch = 100;
 // How long one receive of --follow waits.
 constexpr absl::Duration kFollowWait = absl::Seconds(20);
 constexpr int kDeletesInFlight = 4;
+// Between attempts of --follow to reach a broker that is away.
+constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
+constexpr absl::Duration kLongestPause = absl::Seconds(1);
 
 struct ReceiveFlags {
   std::string queue;
@@ -37,6 +46,11 @@ google::protobuf::Duration ToProto(absl::Duration duration) {
   return proto;
 }
 
+// Whether a broker that answered before is away, perhaps for a restart only.
+bool IsAway(const absl::Status& status) {
+  return ExitCodeFor(status) == kNotReachable || GetErrorInfo(status).reason == "ServerDraining";
+}
+
 // Receives, prints and deletes until there is an end. A message is deleted only after it has left
 // the process through standard output, and deletes run while the next receive does.
 class Receiver {
@@ -44,7 +58,8 @@ class Receiver {
   Receiver(Session& session, const ReceiveFlags& flags)
       : session_(session),
         flags_(flags),
-        progress_("received"),
+        // On a terminal the messages themselves are seen coming.
+        progress_(isatty(STDOUT_FILENO) == 1 ? nullptr : std::make_unique<Progress>("received")),
         deletes_([&session](std::unique_ptr<client::DeleteMessageCall> call, Deletes::Done done) {
           session.client().StartDeleteMessage(std::move(call), std::move(done));
         }) {
@@ -61,7 +76,10 @@ class Receiver {
   }
 
   int Run() {
-    Interrupt interrupt([this] { canceller_.Cancel(); });
+    Interrupt interrupt([this] {
+      canceller_.Cancel();
+      interrupted_.Notify();
+    });
     absl::Status status = Loop();
     while (deletes_.in_flight() > 0) Settle(*deletes_.Next());
     if (status.ok()) status = failure_;
@@ -76,13 +94,34 @@ class Receiver {
     while (failure_.ok()) {
       auto response = session_.client().ReceiveMessage(request_, &canceller_);
       if (canceller_.cancelled() && absl::IsCancelled(response.status())) return absl::OkStatus();
+      if (flags_.follow && reached_ && IsAway(response.status())) {
+        WaitForReturn(response.status());
+        continue;
+      }
       if (!response.ok()) return response.status();
+      NoteReturn();
       absl::Status status = Take(*response);
       if (!status.ok()) return status;
       if (canceller_.cancelled() || !(flags_.all || flags_.follow)) return absl::OkStatus();
       if (response->messages().empty() && !flags_.follow) return absl::OkStatus();
     }
     return absl::OkStatus();
+  }
+
+  // Says so once, and pauses before the next attempt.
+  void WaitForReturn(const absl::Status& status) {
+    if (pause_ == absl::ZeroDuration()) {
+      session_.output().Error(status);
+      session_.output().Note("trying again until it is back; Ctrl-C ends this");
+    }
+    pause_ = std::clamp(pause_ * 2, kFirstPause, kLongestPause);
+    interrupted_.WaitForNotificationWithTimeout(pause_);
+  }
+
+  void NoteReturn() {
+    if (pause_ != absl::ZeroDuration()) session_.output().Note("the broker is back");
+    pause_ = absl::ZeroDuration();
+    reached_ = true;
   }
 
   absl::Status Take(const v1::ReceiveMessageResponse& response) {
@@ -93,7 +132,7 @@ class Receiver {
       return written;
     }
     received_ += response.messages_size();
-    progress_.Update(received_);
+    if (progress_ != nullptr) progress_->Update(received_);
     if (flags_.remove && !response.messages().empty()) StartDelete(response);
     return absl::OkStatus();
   }
@@ -121,11 +160,16 @@ class Receiver {
   }
 
   void Settle(const client::DeleteMessageCall& call) {
+    if (flags_.follow && IsAway(call.status)) {
+      session_.output().Note(absl::StrCat("the delete of ", call.request.receipt_handles_size(),
+                                          " messages broke: they may come again"));
+      return;
+    }
     failure_.Update(call.status);
     for (const v1::EntryResult& result : call.response.results()) {
       if (!result.has_error()) continue;
       refused_ = true;
-      session_.output().Error(ToStatus(result.error()));
+      session_.output().Error(client::FromError(result.error()));
     }
   }
 
@@ -148,8 +192,11 @@ class Receiver {
   client::CallCanceller canceller_;
   int64_t received_ = 0;
   bool refused_ = false;
+  bool reached_ = false;                         // the broker has answered
+  absl::Duration pause_ = absl::ZeroDuration();  // while it is away
+  absl::Notification interrupted_;
   absl::Status failure_;  // of the first delete that failed as a whole
-  Progress progress_;
+  const std::unique_ptr<Progress> progress_;
   Deletes deletes_;
 };
 
@@ -170,14 +217,17 @@ void AddReceiveCommand(CLI::App& app, Command& chosen) {
       "  barista --output json receive orders --follow --delete | ./brew\n"
       "As text, --delete prints the body alone and otherwise the facts of the message come first. "
       "A "
-      "message is deleted once it has been printed. No message is no error. Ctrl-C ends in order.");
+      "message is deleted once it has been printed. No message is no error. Ctrl-C ends in order. "
+      "--follow waits for a broker that goes away, for a restart say, to come back; one that "
+      "cannot "
+      "be reached from the start is an error.");
   auto flags = std::make_shared<ReceiveFlags>();
   receive->add_option("QUEUE", flags->queue, "The queue to receive from")->required();
   receive
       ->add_option(
           "--max", flags->max,
           "Most messages of one receive, 1 to 1000 (default 1; 100 with --all or --follow)")
-      ->check(CLI::Range(1, kMaxReceiveMessages))
+      ->check(InRange(1, kMaxReceiveMessages))
       ->type_name("N");
   AddDurationOption(*receive, "--wait", flags->wait,
                     "How long a receive waits for a first message, 0s to 1h (default: the queue's, "
@@ -187,7 +237,8 @@ void AddReceiveCommand(CLI::App& app, Command& chosen) {
                     "queue's, 30s)");
   receive->add_flag("--delete", flags->remove, "Delete the messages after printing them");
   receive->add_flag("--all", flags->all, "Repeat until a receive finds nothing");
-  receive->add_flag("--follow", flags->follow, "Repeat until interrupted");
+  receive->add_flag("--follow", flags->follow,
+                    "Repeat until interrupted, with new messages as they come");
   receive->callback([&chosen, flags] {
     chosen = [flags](Session& session) { return Receive(session, *flags); };
   });

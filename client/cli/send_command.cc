@@ -80,6 +80,13 @@ absl::StatusOr<v1::SendMessageEntry> ToEntry(const SendFlags& flags) {
   return entry;
 }
 
+// For who sees nothing happen.
+void NoteTerminal(Session& session) {
+  if (isatty(STDIN_FILENO) == 1) {
+    session.output().Note("reading standard input; Ctrl-D ends it");
+  }
+}
+
 // All of standard input; stops reading one byte past the largest message, which the broker will
 // refuse.
 absl::StatusOr<std::string> ReadBody() {
@@ -101,6 +108,7 @@ absl::StatusOr<std::string> ReadBody() {
 
 int SendLines(Session& session, const SendFlags& flags, v1::SendMessageEntry entry) {
   const absl::Time started = absl::Now();
+  NoteTerminal(session);
   LineReader input(STDIN_FILENO, kMaxMessageBytes + 1);
   // Lines of one group are to be received in their order.
   LineSender sender(session.client(), session.output(), flags.queue, std::move(entry),
@@ -124,6 +132,7 @@ int SendOne(Session& session, const SendFlags& flags, v1::SendMessageEntry entry
   if (flags.body.has_value() && *flags.body != "-") {
     entry.set_body(*flags.body);
   } else {
+    NoteTerminal(session);
     auto body = ReadBody();
     if (!body.ok()) return session.Finish(body.status());
     entry.set_body(*std::move(body));
@@ -134,7 +143,7 @@ int SendOne(Session& session, const SendFlags& flags, v1::SendMessageEntry entry
   auto response = session.client().SendMessage(request);
   if (!response.ok()) return session.Finish(response.status());
   const v1::SendMessageResult& result = response->results(0);
-  if (result.has_error()) return session.Finish(ToStatus(result.error()));
+  if (result.has_error()) return session.Finish(client::FromError(result.error()));
   if (session.output().json()) {
     boost::json::object object{{"message_id", result.message_id()}};
     if (result.has_sequence_number()) {

@@ -127,5 +127,19 @@ TEST(ChannelTest, OtherStatusesHaveNone) {
   EXPECT_TRUE(absl::IsInternal(garbage));
 }
 
+TEST(FromErrorTest, TheErrorOfAnEntryKeepsItsFacts) {
+  v1::Error error;
+  error.set_code(3);
+  error.set_reason("InvalidParameterValue");
+  error.set_message("body is empty");
+  error.set_field("body");
+  error.set_limit("1");
+  const absl::Status status = FromError(error);
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_EQ(status.message(), "body is empty");
+  EXPECT_EQ(GetErrorInfo(status).field, "body");
+  EXPECT_EQ(GetErrorInfo(status).limit, "1");
+}
+
 }  // namespace
 }  // namespace barista::client

@@ -10,6 +10,7 @@
 
 #include "absl/time/clock.h"
 #include "barista/error.h"
+#include "broker/base/callback.h"
 #include "tests/commit/scripted_store.h"
 
 namespace barista::commit {
@@ -413,11 +414,11 @@ TEST_F(CommitLogTest, CallbackMayNotBlock) {
   CommitLog log(Options());
   TestOp op(1, Durability::kOs, nullptr);
   absl::Status inside;
-  op.on_complete = [&] { inside = CommitLog::CheckMayBlock(); };
+  op.on_complete = [&] { inside = CheckMayBlock(); };
   log.Submit(&op);
   log.RunOnce();
   EXPECT_EQ(GetErrorInfo(inside).reason, "WouldBlock");
-  EXPECT_TRUE(CommitLog::CheckMayBlock().ok());
+  EXPECT_TRUE(CheckMayBlock().ok());
 }
 
 }  // namespace

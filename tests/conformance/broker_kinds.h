@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "barista/broker.h"
+#include "barista/error.h"
 
 namespace barista::testing {
 
@@ -21,49 +22,6 @@ class TemporaryDirectory {
 
  private:
   std::filesystem::path path_;
-};
-
-// The brokers over which the conformance suite runs.
-struct BrokerKind {
-  std::string name;
-  bool on_disk;
-  Durability durability;
-  bool manual;
-};
-std::vector<BrokerKind> AllBrokerKinds();
-std::string KindName(const ::testing::TestParamInfo<BrokerKind>& info);
-
-// A broker of one kind on a manual clock. In manual mode time passes and work is done in Advance();
-// in threaded mode Advance() moves the clock and the broker's own threads follow, so tests wait
-// with Eventually().
-class ConformanceTest : public ::testing::TestWithParam<BrokerKind> {
- protected:
-  void SetUp() override { OpenBroker(); }
-
-  void OpenBroker();
-  // Closes and opens again on the same data. Only where CanReopen().
-  void Reopen();
-  bool CanReopen() const {
-    return GetParam().on_disk && GetParam().durability != Durability::kMemory;
-  }
-  Broker& broker() { return *broker_; }
-  Queue Create(const std::string& name, QueueAttributes attributes = {});
-
-  void Advance(absl::Duration step);
-  // Lets the broker work until `condition` holds, at most 20 s of real time.
-  ::testing::AssertionResult Eventually(const std::function<bool()>& condition);
-
-  // Everything that can be received now.
-  std::vector<ReceivedMessage> ReceiveAll(Queue& queue,
-                                          absl::Duration visibility = absl::Seconds(30));
-  // Waits for `n` messages.
-  std::vector<ReceivedMessage> ReceiveExactly(Queue& queue, size_t n,
-                                              absl::Duration visibility = absl::Seconds(30));
-
-  TemporaryDirectory directory_;
-  ManualClock clock_;
-  BrokerOptions options_;
-  std::unique_ptr<Broker> broker_;
 };
 
 #define EXPECT_OK(expression)                                                 \

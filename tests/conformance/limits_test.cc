@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/conformance/broker_kinds.h"
+#include "tests/conformance/conformance_test.h"
 
 namespace barista::testing {
 namespace {
@@ -21,20 +21,17 @@ class LimitsTest : public ConformanceTest {
   }
 };
 // Limits do not depend on threads: one kind in memory, one on disk.
-INSTANTIATE_TEST_SUITE_P(Kinds, LimitsTest,
-                         ::testing::Values(BrokerKind{"memory", false, Durability::kMemory, true},
-                                           BrokerKind{"disk", true, Durability::kFsync, true}),
-                         KindName);
+INSTANTIATE_TEST_SUITE_P(Kinds, LimitsTest, ::testing::ValuesIn(OneOfEachStorage()), KindName);
 
 TEST_P(LimitsTest, QueueName) {
-  EXPECT_OK(broker().CreateQueue(std::string(80, 'a')));
-  EXPECT_OK(broker().CreateQueue("A-z_09"));
+  EXPECT_OK(host().CreateQueue(std::string(80, 'a')));
+  EXPECT_OK(host().CreateQueue("A-z_09"));
   for (const std::string& bad : {std::string(), std::string(81, 'a'), std::string("a b"),
                                  std::string("a.fifo"), std::string("caf\xc3\xa9")}) {
-    ExpectRefused(broker().CreateQueue(bad), "InvalidParameterValue", "QueueName", bad,
+    ExpectRefused(host().CreateQueue(bad), "InvalidParameterValue", "QueueName", bad,
                   "1 to 80 of [A-Za-z0-9_-]");
   }
-  EXPECT_EQ(broker().ListQueues()->names.size(), 2u);
+  EXPECT_EQ(host().ListQueues()->names.size(), 2u);
 }
 
 TEST_P(LimitsTest, QueueAttributesAsText) {
@@ -79,35 +76,34 @@ TEST_P(LimitsTest, QueueAttributesAsText) {
 }
 
 TEST_P(LimitsTest, QueueAttributesAsStruct) {
-  EXPECT_OK(broker().CreateQueue("max", {.visibility_timeout = absl::Hours(12),
-                                         .delay = absl::Minutes(15),
-                                         .retention = absl::Hours(24 * 14),
-                                         .receive_wait = absl::Seconds(20),
-                                         .maximum_message_size = 1024}));
-  EXPECT_TRUE(FailsWith(
-      broker().CreateQueue("q", {.visibility_timeout = absl::Hours(12) + absl::Seconds(1)}),
-      "InvalidAttributeValue", "VisibilityTimeout"));
-  EXPECT_TRUE(FailsWith(broker().CreateQueue("q", {.visibility_timeout = absl::Milliseconds(1500)}),
+  EXPECT_OK(host().CreateQueue("max", {.visibility_timeout = absl::Hours(12),
+                                       .delay = absl::Minutes(15),
+                                       .retention = absl::Hours(24 * 14),
+                                       .receive_wait = absl::Seconds(20),
+                                       .maximum_message_size = 1024}));
+  EXPECT_TRUE(
+      FailsWith(host().CreateQueue("q", {.visibility_timeout = absl::Hours(12) + absl::Seconds(1)}),
+                "InvalidAttributeValue", "VisibilityTimeout"));
+  EXPECT_TRUE(FailsWith(host().CreateQueue("q", {.visibility_timeout = absl::Milliseconds(1500)}),
                         "InvalidAttributeValue", "VisibilityTimeout"));
-  EXPECT_TRUE(FailsWith(broker().CreateQueue("q", {.redrive_policy = RedrivePolicy{"missing", 3}}),
+  EXPECT_TRUE(FailsWith(host().CreateQueue("q", {.redrive_policy = RedrivePolicy{"missing", 3}}),
                         "InvalidParameterValue", "RedrivePolicy"));
   Create("dead");
-  EXPECT_TRUE(FailsWith(broker().CreateQueue("q", {.redrive_policy = RedrivePolicy{"dead", 0}}),
+  EXPECT_TRUE(FailsWith(host().CreateQueue("q", {.redrive_policy = RedrivePolicy{"dead", 0}}),
                         "InvalidParameterValue", "RedrivePolicy"));
-  EXPECT_OK(broker().CreateQueue("q", {.redrive_policy = RedrivePolicy{"dead", 1000}}));
+  EXPECT_OK(host().CreateQueue("q", {.redrive_policy = RedrivePolicy{"dead", 1000}}));
   EXPECT_TRUE(FailsWith(
-      broker().GetQueue("q")->SetAttributes({.redrive_policy = RedrivePolicy{"dead", 1001}}),
+      host().GetQueue("q")->SetAttributes({.redrive_policy = RedrivePolicy{"dead", 1001}}),
       "InvalidParameterValue", "RedrivePolicy"));
-  EXPECT_EQ(broker().GetQueue("q")->Describe()->attributes.redrive_policy->max_receive_count, 1000);
+  EXPECT_EQ(host().GetQueue("q")->Describe()->attributes.redrive_policy->max_receive_count, 1000);
   if (GetParam().on_disk) {
-    EXPECT_TRUE(
-        FailsWith(broker().GetQueue("q")->SetAttributes({.durability = Durability::kMemory}),
-                  "InvalidAttributeValue", "Durability"));
+    EXPECT_TRUE(FailsWith(host().GetQueue("q")->SetAttributes({.durability = Durability::kMemory}),
+                          "InvalidAttributeValue", "Durability"));
     Queue weak = Create("weak", {.durability = Durability::kMemory});
-    EXPECT_TRUE(FailsWith(broker().CreateQueue("r", {.redrive_policy = RedrivePolicy{"weak", 3}}),
+    EXPECT_TRUE(FailsWith(host().CreateQueue("r", {.redrive_policy = RedrivePolicy{"weak", 3}}),
                           "InvalidParameterValue", "RedrivePolicy"));
   } else {
-    EXPECT_TRUE(FailsWith(broker().CreateQueue("r", {.durability = Durability::kFsync}),
+    EXPECT_TRUE(FailsWith(host().CreateQueue("r", {.durability = Durability::kFsync}),
                           "InvalidAttributeValue", "Durability"));
   }
 }
@@ -298,8 +294,7 @@ TEST_P(LimitsTest, Tags) {
 
 TEST_P(LimitsTest, MemoryQueuesRefuseSendsAtTheirBudgetAndTakeThemAgainAfterADrain) {
   options_.memory_limit_bytes = 64 << 20;
-  broker_.reset();
-  OpenBroker();
+  Restart();
   Queue queue = Create("m", {.durability = Durability::kMemory});
   const std::string body(1 << 20, 'x');
   int sent = 0;
@@ -314,8 +309,7 @@ TEST_P(LimitsTest, MemoryQueuesRefuseSendsAtTheirBudgetAndTakeThemAgainAfterADra
 
 TEST_P(LimitsTest, MovesToADeadLetterQueueInMemoryKeepTheBudget) {
   options_.memory_limit_bytes = 64 << 20;
-  broker_.reset();
-  OpenBroker();
+  Restart();
   Create("dead", {.durability = Durability::kMemory});
   Queue queue =
       Create("m", {.redrive_policy = RedrivePolicy{"dead", 1}, .durability = Durability::kMemory});
@@ -329,21 +323,6 @@ TEST_P(LimitsTest, MovesToADeadLetterQueueInMemoryKeepTheBudget) {
   }
   EXPECT_TRUE(FailsWith(result, "MemoryFull", "memory_limit"));
   EXPECT_LE(broker().Stats().resident_bytes, 64 << 20);
-}
-
-TEST(BrokerOptionsTest, EachOptionOutOfRangeIsNamed) {
-  const auto field = [](const BrokerOptions& options) {
-    const absl::StatusOr<std::unique_ptr<Broker>> broker = Broker::Open(options);
-    EXPECT_EQ(GetErrorInfo(broker.status()).reason, "InvalidParameterValue") << broker.status();
-    return GetErrorInfo(broker.status()).field;
-  };
-  EXPECT_EQ(field({.memory_limit_bytes = (64 << 20) - 1}), "memory_limit_bytes");
-  EXPECT_EQ(field({.sync_interval = absl::Microseconds(999)}), "sync_interval");
-  EXPECT_EQ(field({.sync_interval = absl::Seconds(61)}), "sync_interval");
-  EXPECT_EQ(field({.free_space_floor_bytes = -1}), "free_space_floor_bytes");
-  EXPECT_EQ(field({.intake_limit_bytes = 1000}), "intake_limit_bytes");
-  EXPECT_EQ(field({.region = ""}), "region");
-  EXPECT_EQ(field({.account = "a:b"}), "account");
 }
 
 }  // namespace

@@ -2,7 +2,8 @@
 
 #include <set>
 
-#include "tests/conformance/broker_kinds.h"
+#include "barista/trace_context.h"
+#include "tests/conformance/conformance_test.h"
 
 namespace barista::testing {
 namespace {
@@ -16,9 +17,9 @@ TEST_P(SendTest, SentMessageIsReceivedWithAllItsParts) {
   Queue queue = Create("orders");
   const absl::StatusOr<SendResult> sent =
       queue.Send({.body = "two espressos",
-                  .attributes = {{"table", "7"},
-                                 {"count", {"Number.int", "2"}},
-                                 {"raw", {"Binary", std::string("\0\1\2", 3)}}},
+                  .attributes = {{"count", {"Number.int", "2"}},
+                                 {"raw", {"Binary", std::string("\0\1\2", 3)}},
+                                 {"table", "7"}},
                   .group_id = "guest-1",
                   .trace_header = "Root=1-5759e988-bd862e3fe1be46a994272793"});
   ASSERT_OK(sent);
@@ -32,9 +33,9 @@ TEST_P(SendTest, SentMessageIsReceivedWithAllItsParts) {
   EXPECT_EQ(m.group_id(), "guest-1");
   EXPECT_EQ(m.trace_header(), "Root=1-5759e988-bd862e3fe1be46a994272793");
   EXPECT_FALSE(m.sequence_number.has_value());
-  const MessageAttributes expected = {{"table", "7"},
-                                      {"count", {"Number.int", "2"}},
-                                      {"raw", {"Binary", std::string("\0\1\2", 3)}}};
+  const MessageAttributes expected = {{"count", {"Number.int", "2"}},
+                                      {"raw", {"Binary", std::string("\0\1\2", 3)}},
+                                      {"table", "7"}};
   EXPECT_EQ(m.attributes(), expected);
 }
 
@@ -106,6 +107,19 @@ TEST_P(SendTest, BinaryQueueTakesAnyBytes) {
   const std::string body("\xff\x00\x01", 3);
   ASSERT_OK(queue.Send({.body = body}));
   EXPECT_EQ(ReceiveExactly(queue, 1)[0].body, body);
+}
+
+TEST_P(SendTest, TraceContextTravelsWithTheMessage) {
+  const std::string traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  Queue queue = Create("orders");
+  EXPECT_OK(queue.Send({.body = "espresso", .attributes = {{kTraceparent, traceparent.c_str()}}}));
+  const std::vector<ReceivedMessage> received = ReceiveExactly(queue, 1);
+  ASSERT_EQ(received.size(), 1u);
+  const MessageAttributes attributes = received.front().attributes();
+  ASSERT_EQ(attributes.size(), 1u);
+  EXPECT_EQ(attributes.front().first, kTraceparent);
+  EXPECT_EQ(attributes.front().second.data_type, "String");
+  EXPECT_EQ(attributes.front().second.value, traceparent);
 }
 
 }  // namespace

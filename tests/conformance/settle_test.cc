@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "tests/conformance/broker_kinds.h"
+#include "tests/conformance/conformance_test.h"
 
 namespace barista::testing {
 namespace {

@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "barista/trace_context.h"
-#include "tests/conformance/broker_kinds.h"
+#include "tests/conformance/conformance_test.h"
 
 namespace barista::testing {
 namespace {
@@ -148,7 +147,7 @@ TEST_P(StatsTest, AgeIsKnownAgainAfterARestart) {
     Send(queue, 1);
   }
   Advance(absl::Seconds(10));
-  Reopen();
+  Restart();
   Queue queue = *broker().GetQueue("orders");
   Advance(absl::Seconds(61));
   EXPECT_TRUE(Eventually([&] {
@@ -174,19 +173,6 @@ TEST_P(StatsTest, ClosedBrokerTellsNothingMore) {
   ASSERT_OK(broker().Close());
   EXPECT_TRUE(FailsWith(broker().SurveyQueues(), "BrokerClosed", ""));
   EXPECT_TRUE(FailsWith(broker().StatStorage(), "BrokerClosed", ""));
-}
-
-TEST_P(StatsTest, TraceContextTravelsWithTheMessage) {
-  const std::string traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-  Queue queue = Create("orders");
-  EXPECT_OK(queue.Send({.body = "espresso", .attributes = {{kTraceparent, traceparent.c_str()}}}));
-  const std::vector<ReceivedMessage> received = ReceiveExactly(queue, 1);
-  ASSERT_EQ(received.size(), 1u);
-  const MessageAttributes attributes = received.front().attributes();
-  ASSERT_EQ(attributes.size(), 1u);
-  EXPECT_EQ(attributes.front().first, kTraceparent);
-  EXPECT_EQ(attributes.front().second.data_type, "String");
-  EXPECT_EQ(attributes.front().second.value, traceparent);
 }
 
 INSTANTIATE_TEST_SUITE_P(Brokers, StatsTest, ::testing::ValuesIn(AllBrokerKinds()), KindName);

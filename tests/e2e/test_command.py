@@ -94,6 +94,12 @@ def test_exit_3_when_the_broker_does_not_answer():
     assert result.code == 3, result
 
 
+def test_a_word_that_is_no_command_is_named():
+    assert "WrongUsage: \"brew\" is no command of barista: serve, queue, " in run("brew").err
+    assert "\"delet\" is no command of barista queue: create, list, " in run("queue", "delet", "orders").err
+    assert "barista queue wants a command: create, " in run("queue").err
+
+
 def test_errors_in_json(broker):
     refused = broker.cli("--output", "json", "receive", "no-such-queue")
     assert (refused.code, refused.error["reason"]) == (1, "QueueDoesNotExist")
@@ -213,6 +219,7 @@ def test_text_of_describe_is_a_table(broker, queue):
     columns = {line.split()[0]: line.split()[1] for line in text.splitlines()}
     assert columns["queue"] == queue
     assert columns["VisibilityTimeout"] == "30"
+    assert ISO_MILLISECONDS.match(columns["CreatedTimestamp"])
 
 
 # ---- Messages ----
@@ -400,6 +407,48 @@ def test_follow_receives_until_interrupted(broker, queue):
         assert worker.wait(DEADLINE_SECONDS) == 0
         worker.stdout.close()
         assert counts(broker, queue) == (0, 0, 0)
+
+
+def test_follow_outlives_a_restart_of_the_broker(start, tmp_path):
+    flags = ("--data-dir", tmp_path / "data", "--grpc-listen", f"unix:{tmp_path}/barista.sock")
+    broker = start(*flags)
+    broker.ok("queue", "create", "orders")
+    follower = subprocess.Popen(
+        [str(BINARY), "--server", broker.ready["grpc"], "receive", "orders", "--follow", "--delete"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment(),
+    )  # fmt: skip
+    broker.ok("send", "orders", "before")
+    assert follower.stdout.readline() == b"before\n"
+    broker.kill()
+    assert follower.stderr.readline().startswith(b"error: NotReachable: ")
+    broker = start(*flags)
+    broker.ok("send", "orders", "after")
+    assert b"after\n" in iter(follower.stdout.readline, b"")
+    follower.send_signal(signal.SIGINT)
+    _, err = follower.communicate(timeout=DEADLINE_SECONDS)
+    assert follower.returncode == 0
+    assert b"the broker is back\n" in err
+    assert counts(broker, "orders") == (0, 0, 0)
+
+
+def test_follow_ends_when_interrupted_while_the_broker_is_away(start):
+    broker = start("--memory")
+    broker.ok("queue", "create", "orders", "--durability", "memory")
+    follower = subprocess.Popen(
+        [str(BINARY), "--server", broker.ready["grpc"], "--output", "json", "receive", "orders", "--follow"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment(),
+    )  # fmt: skip
+    wait_until(lambda: "barista_parked_receives 1" in broker.http("/metrics")[1], "a parked receive")
+    broker.kill()
+    assert json.loads(follower.stderr.readline())["error"]["reason"] == "NotReachable"
+    follower.send_signal(signal.SIGTERM)
+    follower.communicate(timeout=DEADLINE_SECONDS)
+    assert follower.returncode == 0
+
+
+def test_follow_without_a_broker_is_not_reachable():
+    result = run("--server", f"127.0.0.1:{closed_port()}", "receive", "orders", "--follow")
+    assert result.code == 3, result
 
 
 def test_messages_that_nobody_read_are_not_deleted(broker, queue):

@@ -4,7 +4,7 @@
     embed_test.py USE ROOT BUILD_DIR
 
 USE: package (install BUILD_DIR, then find_package), subdirectory, fetch, or component (asks the package for one that does not exist).
-The C++ example of README.md is built and run beside the embedder. CMAKE_CXX_COMPILER and CMAKE_CXX_COMPILER_LAUNCHER are taken from BUILD_DIR.
+The C++ examples of README.md are built and run beside the embedder. CMAKE_CXX_COMPILER and CMAKE_CXX_COMPILER_LAUNCHER are taken from BUILD_DIR.
 """
 
 import os
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 
+# Programs of README.md, by their last header.
+EXAMPLES = {"readme_example": "broker.h", "readme_worker_example": "worker.h"}
 FORBIDDEN = re.compile(r"grpc|protobuf|curl|boost_(?!json|container)|upb|libgpr|yaml|spdlog|prometheus", re.IGNORECASE)
 
 
@@ -36,12 +38,13 @@ def cache(build, name):
     return [f"-D{name}={match.group(1)}"] if match else []
 
 
-def readme_example(root):
+def readme_example(root, header):
+    """The block of C++ of whose headers <barista/HEADER> is the last."""
     readme = (root / "README.md").read_text(encoding="utf-8")
-    match = re.search(r"```c\+\+\n(.*?)```", readme, re.DOTALL)
-    if not match:
-        sys.exit("README.md has no ```c++ block")
-    return match.group(1)
+    blocks = [block for block in re.findall(r"```c\+\+\n(.*?)```", readme, re.DOTALL) if re.findall(r"#include <barista/(.*)>", block)[-1:] == [header]]
+    if len(blocks) != 1:
+        sys.exit(f"README.md has {len(blocks)} blocks of C++ whose last header is <barista/{header}>, wanted: one")
+    return blocks[0]
 
 
 def check_linkage(program):
@@ -60,7 +63,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="barista-embed-") as directory:
         scratch = pathlib.Path(directory)
         shutil.copytree(root / "tests/embed/app", scratch / "app")
-        (scratch / "app/readme_example.cc").write_text(readme_example(root), encoding="utf-8")
+        for name, header in EXAMPLES.items():
+            (scratch / "app" / f"{name}.cc").write_text(readme_example(root, header), encoding="utf-8")
         options = ["-DCMAKE_BUILD_TYPE=Debug", *cache(build, "CMAKE_CXX_COMPILER"), *cache(build, "CMAKE_CXX_COMPILER_LAUNCHER")]
         if use in ("package", "component"):
             must(["cmake", "--install", build, "--prefix", scratch / "prefix", "--component", "barista_broker"])
@@ -82,7 +86,7 @@ def main():
             return
         must([*configure, f"-DUSE={use}"])
         must(["cmake", "--build", scratch / "build", "--parallel", str(os.cpu_count() or 1)])
-        for target in ("coffee_shop", "readme_example"):
+        for target in ("coffee_shop", *EXAMPLES):
             program = scratch / "build" / target
             print(must([program, scratch / "data"] if target == "coffee_shop" else [program], cwd=scratch, timeout=60), end="")
             check_linkage(program)

@@ -62,6 +62,39 @@ TEST_F(FaultTest, RetryOfWhatAFailedWriteWasToDoIsRefusedAndNothingHasChangedAft
   EXPECT_OK(queue.Delete(handle));  // The handle of the earlier boot.
 }
 
+TEST_F(FaultTest, ConsumerOutlivesFailedDeletesAndEndsWithFailedReceives) {
+  Open();
+  ASSERT_OK(broker_->CreateQueue("dead"));
+  Queue logged = *broker_->CreateQueue(
+      "logged",
+      {.redrive_policy = RedrivePolicy{.dead_letter_queue = "dead", .max_receive_count = 9}});
+  Queue queue = *broker_->CreateQueue("q");
+  for (Queue* each : {&queue, &logged}) {
+    for (int i = 0; i < 3; ++i) ASSERT_OK(each->Send({.body = "m"}));
+  }
+  const auto consumer = *queue.Consume({.credit = 1});
+  const auto ends = *logged.Consume({.credit = 2});
+  const auto message = consumer->Next();
+  ASSERT_OK(message);
+  const auto deleted = ends->Next();
+  const auto open = ends->Next();
+  ASSERT_OK(deleted);
+  ASSERT_OK(open);
+  store_->fail_write = true;
+  ASSERT_OK(consumer->Delete(**message));
+  const absl::Status failure = consumer->Flush();
+  EXPECT_TRUE(absl::IsUnavailable(failure)) << failure;
+  EXPECT_OK(consumer->status());
+  EXPECT_OK(consumer->Next());
+  // The credit of the delete is for a receive that has to be in the log.
+  ASSERT_OK(ends->Delete(**deleted));
+  absl::Status end = ends->Next().status();
+  if (ends->status().ok()) end = ends->Next().status();
+  EXPECT_TRUE(absl::IsUnavailable(end)) << end;
+  EXPECT_TRUE(absl::IsUnavailable(ends->status()));
+  EXPECT_TRUE(absl::IsUnavailable(ends->Release(**open)));
+}
+
 TEST_F(FaultTest, RefusedDeleteLeavesTheCountsAsTheyWere) {
   for (const absl::Duration visibility : {absl::Seconds(30), absl::ZeroDuration()}) {
     Open();

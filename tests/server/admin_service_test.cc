@@ -14,6 +14,7 @@
 #include "barista/v1/admin.grpc.pb.h"
 #include "broker/server/admin_call.h"
 #include "broker/server/call_metrics.h"
+#include "broker/server/grpc_calls.h"
 #include "tests/server/server_fixture.h"
 
 namespace barista::server {
@@ -80,9 +81,9 @@ TEST_F(AdminServiceTest, ABrokerInMemoryHasNoBackups) {
 class PatientService final : public v1::AdminService::CallbackService {
  public:
   explicit PatientService(Executor* executor) : executor_(executor) {}
-  grpc::ServerUnaryReactor* Backup(grpc::CallbackServerContext*, const v1::BackupRequest*,
+  grpc::ServerUnaryReactor* Backup(grpc::CallbackServerContext* context, const v1::BackupRequest*,
                                    v1::BackupResponse*) override {
-    auto* const call = new AdminCall(calls_.Begin("barista.v1.AdminService/Backup"));
+    auto* const call = new AdminCall(calls_.Begin(context, "barista.v1.AdminService/Backup"));
     call->Start(executor_, [this](const AdminCall::Cancelled& cancelled) {
       begun = true;
       while (!cancelled()) std::this_thread::yield();
@@ -96,7 +97,8 @@ class PatientService final : public v1::AdminService::CallbackService {
 
  private:
   Executor* const executor_;
-  const CallMetrics calls_{{v1::AdminService::service_full_name()}};
+  const CallMetrics metrics_{{v1::AdminService::service_full_name()}};
+  GrpcCalls calls_{&metrics_};
 };
 
 TEST(AdminCallTest, ACallIsGivenUpWhenItsCallerIsGone) {

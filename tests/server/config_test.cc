@@ -22,6 +22,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 class ConfigTest : public ::testing::Test {
  protected:
@@ -91,6 +92,9 @@ TEST_F(ConfigTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config.server.security.max_requests_per_second, 0);
   EXPECT_EQ(config.ready_file, "");
   EXPECT_EQ(config.log_level, "info");
+  EXPECT_EQ(config.log_format, LogFormat::kText);
+  EXPECT_TRUE(config.server.queues.empty());
+  EXPECT_TRUE(config.origins.empty());
 }
 
 TEST_F(ConfigTest, FlagBeatsEnvironmentBeatsFileBeatsDefault) {
@@ -119,6 +123,7 @@ TEST_F(ConfigTest, EverySettingCanComeFromEverySource) {
       {"ready-file", "r"},
       {"drain-time", "1m"},
       {"log-level", "debug"},
+      {"log-format", "json"},
       {"tls-cert", "c"},
       {"tls-key", "k"},
       {"tls-client-ca", "ca"},
@@ -165,6 +170,7 @@ TEST_F(ConfigTest, EverySettingCanComeFromEverySource) {
     EXPECT_EQ(config.ready_file, "r");
     EXPECT_EQ(config.server.drain_time, absl::Minutes(1));
     EXPECT_EQ(config.log_level, "debug");
+    EXPECT_EQ(config.log_format, LogFormat::kJson);
     EXPECT_TRUE(config.server.insecure);
     EXPECT_TRUE(config.server.manual_clock);
     EXPECT_TRUE(config.server.broker.accept_truncated_log);
@@ -219,6 +225,7 @@ TEST_F(ConfigTest, EveryKindOfBadValueIsRefused) {
                                                         {"--grpc-listen", "a:65536"},
                                                         {"--http-listen", "unix:/sock"},
                                                         {"--log-level", "loud"},
+                                                        {"--log-format", "xml"},
                                                         {"--drain-time", "-1s"},
                                                         {"--data-dir", ""}}) {
     EXPECT_THAT(Refusal({flag, value}), HasSubstr(flag)) << value;
@@ -236,6 +243,53 @@ TEST_F(ConfigTest, FileThatIsNoneIsRefused) {
   EXPECT_THAT(Refusal({"--config", File("- a\n- b\n")}), HasSubstr("barista.yaml:1"));
   EXPECT_THAT(Refusal({"--config", File("region: a\nregion: b\n")}),
               AllOf(HasSubstr("barista.yaml:2"), HasSubstr("twice")));
+}
+
+TEST_F(ConfigTest, EverythingThatIsWrongIsToldAtOnce) {
+  environment_ = {{"BARISTA_ACCOUNT", "12"}};
+  const ParsedArguments parsed = Parse(
+      {"--config", File("sugar: 2\nmemory_limit: 1B\nqueues: [{name: a b}]\n"), "--region", "EU"});
+  EXPECT_FALSE(parsed.config.has_value());
+  EXPECT_EQ(parsed.exit_code, 2);
+  EXPECT_THAT(
+      parsed.errors,
+      UnorderedElementsAre(HasSubstr("barista.yaml:1: unknown key \"sugar\""),
+                           HasSubstr("barista.yaml:2: memory_limit: \"1B\""),
+                           HasSubstr("barista.yaml:3: queues: name: "),
+                           HasSubstr("BARISTA_ACCOUNT: \"12\""), HasSubstr("--region: \"EU\"")));
+  for (const std::string& error : parsed.errors) {
+    EXPECT_THAT(parsed.text, HasSubstr("barista serve: " + error + "\n"));
+  }
+}
+
+TEST_F(ConfigTest, EachValueKnowsWhereItComesFrom) {
+  environment_ = {{"BARISTA_REGION", "eu-2"}, {"BARISTA_DATA_DIR", "d"}};
+  const std::string file = File("account: '000000000007'\nregion: eu-1\ndata_dir: e\n");
+  const ServeConfig config = Config({"--config", file, "--memory"});
+  EXPECT_EQ(config.config_file, file);
+  EXPECT_EQ(config.origins.at("region").source, Source::kEnvironment);
+  EXPECT_EQ(config.origins.at("region").where, "BARISTA_REGION");
+  EXPECT_EQ(config.origins.at("account").source, Source::kFile);
+  EXPECT_EQ(config.origins.at("account").where, file + ":1");
+  EXPECT_EQ(config.origins.at("memory").source, Source::kFlag);
+  EXPECT_EQ(config.origins.at("memory").where, "--memory");
+  EXPECT_EQ(config.origins.count("data-dir"), 0u);  // beaten
+  EXPECT_EQ(config.origins.count("sync-interval"), 0u);
+}
+
+TEST_F(ConfigTest, WhatASettingShowsIsWhatItTakes) {
+  const ServeConfig config =
+      Config({"--tls-cert", "c", "--tls-key", "k", "--tls-client-ca", "ca", "--token-file", "t",
+              "--ready-file", "r", "--drain-time", "90s", "--memory-limit", "1025MiB"});
+  for (const Setting& setting : Settings()) {
+    const std::string shown = setting.show(config);
+    ServeConfig taken;
+    EXPECT_TRUE(setting.apply(shown, taken).ok()) << setting.name << " " << shown;
+    // (Of the two that exclude each other only one can show what it took.)
+    if (std::string(setting.name) != "memory") {
+      EXPECT_EQ(setting.show(taken), shown);
+    }
+  }
 }
 
 TEST_F(ConfigTest, EmptyFileChangesNothing) {

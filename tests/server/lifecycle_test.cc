@@ -29,6 +29,7 @@ namespace barista::server {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 // The text of a JSON string.
@@ -194,6 +195,48 @@ TEST_F(LifecycleTest, UnixSocketOfALivingServerIsTakenAndADeadOneIsNot) {
   options.grpc_listen = "unix:" + (directory / "file");
   EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("no socket"));
   EXPECT_EQ(Slurp(directory / "file"), "precious");
+}
+
+TEST_F(LifecycleTest, EveryPartAnswersTheWatchdog) {
+  EXPECT_THAT(server_->SilentParts(), IsEmpty());
+  // Each time they have answered the question before, at some point.
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(Eventually([&] { return server_->SilentParts().empty(); }));
+  }
+}
+
+TEST_F(LifecycleTest, ReconfigureTakesAllOrNothing) {
+  ServerOptions options = Options();
+  options.metrics_queues = 0;
+  options.queues = {{"orders", "file:1", {}, std::nullopt}};
+  ASSERT_TRUE(server_->Reconfigure(options).ok());
+  EXPECT_TRUE(server_->broker().GetQueue("orders").ok());
+  EXPECT_THAT(Http(server_->admin_address(), "GET", "/metrics").body,
+              HasSubstr("barista_metrics_queues_omitted 1"));
+
+  for (const int queues : {-1, kMaxSurveyedQueues + 1}) {
+    options.metrics_queues = queues;
+    EXPECT_EQ(GetErrorInfo(server_->Reconfigure(options)).field, "metrics_queues");
+  }
+  options.metrics_queues = 7;
+  options.queues = {{"late", "file:1", {}, std::nullopt}, {"bad", "file:2", {}, std::nullopt}};
+  options.queues[1].attributes.redrive_policy = RedrivePolicy{"nowhere", 1};
+  const absl::Status refused = server_->Reconfigure(options);
+  EXPECT_TRUE(absl::IsInvalidArgument(refused));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("file:2: queue bad: "));
+  EXPECT_FALSE(server_->broker().GetQueue("late").ok());
+  EXPECT_THAT(Http(server_->admin_address(), "GET", "/metrics").body,
+              HasSubstr("barista_metrics_queues_omitted 1"));
+}
+
+TEST_F(LifecycleTest, QueuesOfTheOptionsAreThereAtTheStart) {
+  ServerOptions options = Options();
+  options.queues = {{"orders", "file:1", {}, std::nullopt}};
+  const absl::StatusOr<std::unique_ptr<Server>> other = Server::Start(options);
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_TRUE((*other)->broker().GetQueue("orders").ok());
+  options.queues[0].attributes.durability = Durability::kFsync;  // of a broker in memory
+  EXPECT_EQ(GetErrorInfo(Server::Start(options).status()).field, "queues");
 }
 
 TEST_F(LifecycleTest, TwoServersLiveInOneProcess) {

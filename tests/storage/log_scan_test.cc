@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "broker/base/codec.h"
 #include "gtest/gtest.h"
-#include "storage/codec.h"
 #include "storage/crc32c.h"
 
 namespace barista::storage {

@@ -21,10 +21,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "barista/error.h"
+#include "broker/message/message_record.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/keys.h"
-#include "storage/message_record.h"
 #include "storage/meta_rows.h"
 #include "storage/rocksdb_bare.h"
 #include "storage/rocksdb_families.h"
@@ -56,11 +56,11 @@ constexpr uint32_t kQueue = 7;
 
 std::string Record(size_t body_bytes) {
   const std::string body(body_bytes, 'm');
-  MessageRecord record;
+  internal::MessageRecord record;
   record.sent_ms = 1'700'000'000'000;
   record.body = body;
-  std::string bytes(EncodedBytes(record), '\0');
-  Encode(record, bytes.data());
+  std::string bytes(internal::EncodedBytes(record), '\0');
+  internal::EncodeRecord(record, bytes.data());
   return bytes;
 }
 

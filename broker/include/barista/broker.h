@@ -2,6 +2,7 @@
 #define BARISTA_BROKER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "barista/message.h"
 #include "barista/queue.h"
 #include "barista/queue_attributes.h"
+#include "barista/queue_host.h"
 #include "barista/stats.h"
 
 namespace barista {
@@ -63,17 +65,6 @@ struct BrokerOptions {
   std::string account = "000000000000";
 };
 
-struct ListQueuesOptions {
-  std::string prefix = "";      // names that begin with it
-  int max_results = 1000;       // [1, 1000]
-  std::string next_token = "";  // of the previous page, with the same prefix
-};
-
-struct ListQueuesResult {
-  std::vector<std::string> names;  // sorted
-  std::string next_token;          // empty: no more
-};
-
 // What Open found and repaired.
 struct RecoveryReport {
   // Batches that were in the log but had not been synced, and were lost with the
@@ -83,11 +74,12 @@ struct RecoveryReport {
   uint64_t synced_commits_lost = 0;
 };
 
-// A message broker: queues with the semantics of Amazon SQS, in this process. Thread-safe.
+// A message broker: queues with the semantics of Amazon SQS, in this process. What is done with
+// queues is QueueHost's. Thread-safe.
 //
 // Threads: a committer, a timer and a pager, beside those of the storage; none in manual mode.
 // Several brokers may live in one process, each with its own data directory.
-class Broker {
+class Broker : public QueueHost {
  public:
   // Opens or creates the data directory and takes its lock. O(queues + in flight), not O(messages).
   // kFailedPrecondition/DataDirectoryInUse: another process or broker has it open.
@@ -96,28 +88,9 @@ class Broker {
   // kInvalidArgument/InvalidParameterValue: an option out of its range.
   static absl::StatusOr<std::unique_ptr<Broker>> Open(const BrokerOptions& options = {});
 
-  // Close(), ignoring its status.
-  virtual ~Broker() = default;
-  Broker(const Broker&) = delete;
-  Broker& operator=(const Broker&) = delete;
-
   // Ends parked receives with kFailedPrecondition/BrokerClosed, commits what was accepted, syncs,
   // and joins every thread. Later calls answer BrokerClosed. The status is that of the last sync.
-  virtual absl::Status Close() = 0;
-
-  // Creates a queue; returns the existing one if every *given* attribute (and the tags, if any)
-  // equals its current value. Names: 1 to 80 of [A-Za-z0-9_-]. kAlreadyExists/QueueNameExists:
-  // exists with another value. kInvalidArgument/ InvalidParameterValue: bad name.
-  // kInvalidArgument/InvalidAttributeValue: attribute out of range. The definition is synced
-  // whatever the queue's durability. Source: SQS CreateQueue.
-  virtual absl::StatusOr<Queue> CreateQueue(absl::string_view name,
-                                            const QueueAttributes& attributes = {},
-                                            const QueueTags& tags = {}) = 0;
-  // kNotFound/QueueDoesNotExist.
-  virtual absl::StatusOr<Queue> GetQueue(absl::string_view name) = 0;
-  // Removes the queue with all its messages. kNotFound/QueueDoesNotExist. Source: SQS DeleteQueue.
-  virtual absl::Status DeleteQueue(absl::string_view name) = 0;
-  virtual absl::StatusOr<ListQueuesResult> ListQueues(const ListQueuesOptions& options = {}) = 0;
+  absl::Status Close() override = 0;
 
   // Writes a backup of all queues to `dir`, a new or an empty directory on this machine, while all
   // other work goes on. It holds what was acknowledged before the call, perhaps more, as of one
@@ -147,6 +120,10 @@ class Broker {
   virtual absl::StatusOr<QueueSurvey> SurveyQueues(const SurveyOptions& options = {}) const = 0;
   // Asks the storage, and waits for it: some milliseconds with many files.
   virtual absl::StatusOr<StorageStats> StatStorage() const = 0;
+  // Calls `answered` when all that was submitted to the committer before is committed: soon, unless
+  // a write or a sync hangs. Also when the broker refuses writes or is closed. Costs no write.
+  // `answered` runs on any thread, perhaps within this call, and must not block.
+  virtual void Ping(std::function<void()> answered) = 0;
   virtual const RecoveryReport& recovery() const = 0;
   virtual const BrokerOptions& options() const = 0;
 

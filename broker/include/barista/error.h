@@ -19,7 +19,7 @@ namespace barista {
 //   kUnavailable         the store refuses writes after a failed write or sync; reopen the broker
 //   kUnauthenticated, kPermissionDenied   of `barista serve`: no token that it knows, or no right
 //   kDataLoss            a stored record or the log is corrupt
-//   kCancelled, kDeadlineExceeded   a parked receive was given up
+//   kCancelled, kDeadlineExceeded   a parked receive was given up, a consumer was stopped
 //
 // An operation that answers with an error has changed nothing (I9).
 struct ErrorInfo {
@@ -30,10 +30,10 @@ struct ErrorInfo {
   // ("StoreUnavailable", "StorageFull", "IntakeFull", "MemoryFull", "DataDirectoryInUse",
   // "DataDirectoryTooNew", "DataDirectoryNotWritable", "LogTruncated", "DataCorrupt",
   // "DataDirectoryIsBackup", "DirectoryNotEmpty", "DirectoryNotWritable", "DirectoryUnavailable",
-  // "BackupInProgress", "UnsupportedOperation", "BrokerClosed", "WouldBlock"; from `barista serve`
-  // only: "ServerBusy", "ServerDraining", "MalformedRequest", "RequestThrottled",
-  // "MissingAuthenticationToken", "InvalidClientTokenId", "AccessDenied"). Empty for a status that
-  // is not barista's.
+  // "BackupInProgress", "UnsupportedOperation", "BrokerClosed", "WouldBlock", "ConsumerStopped",
+  // "ConsumerClosed"; from `barista serve` only: "ServerBusy", "ServerDraining",
+  // "MalformedRequest", "RequestThrottled", "MissingAuthenticationToken", "InvalidClientTokenId",
+  // "AccessDenied"). Empty for a status that is not barista's.
   std::string reason = {};
   // The parameter that is wrong, its value (shortened to 128 bytes) and the limit it broke; empty
   // where there is none.

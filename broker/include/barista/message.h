@@ -104,8 +104,8 @@ struct MessageAttribute {
   std::string value;
 };
 
-// Name and value, in the order in which they were sent. Names are distinct, 1 to 256 bytes,
-// case-sensitive, and do not begin with "AWS." or "Amazon." in any case.
+// Name and value, in the order in which they were sent (through a server: by name). Names are
+// distinct, 1 to 256 bytes, case-sensitive, and do not begin with "AWS." or "Amazon." in any case.
 using MessageAttributes = std::vector<std::pair<std::string, MessageAttribute>>;
 
 // A message to send. Everything is copied before the call returns, also by the callback forms.
@@ -197,6 +197,8 @@ class StoredMessage {
 class ReceivedMessage : public StoredMessage {
  public:
   ReceiptHandle receipt_handle;
+  // Of a Consumer, which counts from 1 what it gives out; 0: of Queue::Receive.
+  uint64_t delivery = 0;
 };
 
 enum class MessageState { kVisible, kInFlight, kDelayed };

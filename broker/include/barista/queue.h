@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "barista/consumer.h"
 #include "barista/message.h"
 #include "barista/queue_attributes.h"
 
@@ -62,7 +63,8 @@ namespace internal {
 class QueueState;
 }
 
-// A queue of a broker: a cheap, copyable reference. Thread-safe. It stays valid after Broker::Close
+// A queue of a broker, in this process or behind a server (barista/client.h, which says where that
+// makes a difference): a cheap, copyable reference. Thread-safe. It stays valid after Broker::Close
 // and after the queue was deleted; operations then answer kFailedPrecondition/BrokerClosed and
 // kNotFound/QueueDoesNotExist.
 //
@@ -116,6 +118,12 @@ class Queue {
   // are ignored. Never blocks; may be called inside a callback.
   void ReturnUndelivered(absl::Span<const ReceiptHandle> handles);
 
+  // Messages as they come, fetched ahead and settled in batches: see Consumer, and Worker
+  // (barista/worker.h). Never blocks. kInvalidArgument/InvalidParameterValue: an option out of its
+  // range. kNotFound/QueueDoesNotExist, kFailedPrecondition/BrokerClosed: here of an embedded
+  // broker, from the consumer's Next of a remote one.
+  absl::StatusOr<std::unique_ptr<Consumer>> Consume(const ConsumeOptions& options = {});
+
   // ---- Settling ----
 
   // Removes the message. OK also if it is gone already, and on a standard queue after its
@@ -149,7 +157,7 @@ class Queue {
 
   absl::StatusOr<QueueDescription> Describe();
 
-  // The attribute MaximumMessageSize as it is now: one load.
+  // The attribute MaximumMessageSize as it is now (remote: as told last): one load.
   size_t maximum_message_size() const;
 
   // ---- Definition ----

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -95,6 +96,13 @@ absl::StatusOr<QueueAttributes> ParseQueueAttributes(
 // Every attribute of `description`, read-only ones included (QueueArn, CreatedTimestamp, the three
 // counts …).
 std::map<std::string, std::string> FormatQueueAttributes(const QueueDescription& description);
+
+// Whether a queue may have that name: 1 to 80 of [A-Za-z0-9_-]. kInvalidArgument/
+// InvalidParameterValue.
+absl::Status CheckQueueName(absl::string_view name);
+// Whether a queue may have these tags: up to 50, keys of 1 to 128 bytes, values of up to 256.
+// kInvalidArgument/InvalidParameterValue.
+absl::Status CheckQueueTags(const QueueTags& tags);
 
 absl::string_view DurabilityName(Durability durability);
 absl::StatusOr<Durability> ParseDurability(absl::string_view text);

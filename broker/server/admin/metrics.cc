@@ -169,7 +169,9 @@ std::string Metrics::Format() const {
   Singles add(&families);
   AddBroker(broker_->Stats(), add);
   // (Neither fails but after Close, when nobody can ask for them.)
-  if (const auto survey = broker_->SurveyQueues({.max_queues = queues_}); survey.ok()) {
+  if (const auto survey =
+          broker_->SurveyQueues({.max_queues = queues_.load(std::memory_order_relaxed)});
+      survey.ok()) {
     AddTotals(survey->total, add);
     AddQueues(*survey, &families);
   }

@@ -1,6 +1,7 @@
 #ifndef BROKER_SERVER_ADMIN_METRICS_H_
 #define BROKER_SERVER_ADMIN_METRICS_H_
 
+#include <atomic>
 #include <map>
 #include <string>
 
@@ -22,6 +23,9 @@ class Metrics {
   Metrics(Broker* broker, const CallMetrics* calls, const HttpServer* http, const ClientLimit* grpc,
           int queues);
 
+  // From now on so many have metrics of their own; in the same range.
+  void set_queues(int queues) { queues_.store(queues, std::memory_order_relaxed); }
+
   // Everything, and the deepest queues.
   std::string Format() const;
 
@@ -35,7 +39,8 @@ class Metrics {
   const CallMetrics* const calls_;
   const HttpServer* const http_;
   const ClientLimit* const grpc_;
-  const int queues_;
+  // A reload stores it, Format loads it; it publishes nothing else, so relaxed is enough.
+  std::atomic<int> queues_;
 };
 
 }  // namespace barista::server

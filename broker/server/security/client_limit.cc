@@ -30,7 +30,7 @@ absl::StatusOr<ClientLimit::Share> ClientLimit::Take(absl::string_view client, s
                       .limit = absl::StrCat(limit)});
   };
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (amount > limits_.total - taken_) {
+  if (taken_ + amount > limits_.total) {
     return refuse(thing_.total_field, thing_.owner, taken_, limits_.total);
   }
   const auto found = clients_.find(client);
@@ -53,6 +53,11 @@ void ClientLimit::GiveBack(const std::string& client, size_t amount) {
   const auto found = clients_.find(client);
   found->second -= amount;
   if (found->second == 0) clients_.erase(found);
+}
+
+void ClientLimit::SetLimits(const Limits& limits) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  limits_ = limits;
 }
 
 size_t ClientLimit::taken() const {

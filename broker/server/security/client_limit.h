@@ -55,12 +55,15 @@ class ClientLimit {
   // What all together have.
   size_t taken() const;
 
+  // From now on; what has been taken stays, also beyond it.
+  void SetLimits(const Limits& limits);
+
  private:
   void GiveBack(const std::string& client, size_t amount);
 
   const Thing thing_;
-  const Limits limits_;
   mutable std::mutex mutex_;
+  Limits limits_;                                     // guarded by mutex_
   size_t taken_ = 0;                                  // guarded by mutex_
   absl::flat_hash_map<std::string, size_t> clients_;  // guarded by mutex_; none has 0
 };

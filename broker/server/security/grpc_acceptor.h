@@ -45,6 +45,8 @@ class GrpcAcceptor {
   void Stop();
 
   const ClientLimit& connections() const { return limit_; }
+  // From now on. Thread-safe.
+  void SetLimits(const ClientLimit::Limits& limits) { limit_.SetLimits(limits); }
 
  private:
   // Closes what it holds.

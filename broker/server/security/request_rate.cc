@@ -7,16 +7,19 @@
 namespace barista::server {
 
 RequestRate::RequestRate(int64_t per_second, const Clock* clock)
-    : per_second_(per_second), interval_(absl::Seconds(1) / per_second), clock_(clock) {}
+    : per_second_(per_second), clock_(clock) {}
 
 bool RequestRate::Admit(absl::string_view client) {
+  const int64_t per_second = this->per_second();
+  if (per_second == 0) return true;
+  const absl::Duration interval = absl::Seconds(1) / per_second;  // in which one flows in
   Shard& shard = shards_[absl::Hash<absl::string_view>()(client) % kShards];
   const std::lock_guard<std::mutex> lock(shard.mutex);
   // Under the lock: times only go on for a bucket.
   const absl::Duration now = clock_->Monotonic();
   absl::Duration& full_at = BucketOf(shard, client, now);
-  const absl::Duration next = std::max(full_at, now) + interval_;
-  if (next - now > interval_ * per_second_) return false;
+  const absl::Duration next = std::max(full_at, now) + interval;
+  if (next - now > interval * per_second) return false;
   full_at = next;
   return true;
 }

@@ -2,6 +2,7 @@
 #define BROKER_SERVER_SECURITY_REQUEST_RATE_H_
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -25,13 +26,17 @@ class RequestRate {
   static constexpr size_t kMaxClients = 65'536;
   static constexpr int64_t kMaxPerSecond = 1'000'000;
 
-  // `per_second` in [1, kMaxPerSecond]. `clock` outlives it.
+  // `per_second` in [0, kMaxPerSecond]; 0: no limit. `clock` outlives it.
   RequestRate(int64_t per_second, const Clock* clock);
 
   // Takes one request out of `client`'s bucket; false: it is empty.
   bool Admit(absl::string_view client);
 
-  int64_t per_second() const { return per_second_; }
+  int64_t per_second() const { return per_second_.load(std::memory_order_relaxed); }
+  // From now on; what clients have taken counts on.
+  void set_per_second(int64_t per_second) {
+    per_second_.store(per_second, std::memory_order_relaxed);
+  }
   size_t clients() const;  // those with a bucket of their own
 
  private:
@@ -48,8 +53,9 @@ class RequestRate {
   // The place of `client`'s bucket. Under the shard's mutex.
   absl::Duration& BucketOf(Shard& shard, absl::string_view client, absl::Duration now) const;
 
-  const int64_t per_second_;
-  const absl::Duration interval_;  // in which one request flows in
+  // A reload stores it, each request loads it once. It publishes nothing else, so relaxed is
+  // enough.
+  std::atomic<int64_t> per_second_;
   const Clock* const clock_;
   std::array<Shard, kShards> shards_;
 };

@@ -61,10 +61,7 @@ absl::StatusOr<std::unique_ptr<Security>> Security::Open(const SecurityOptions& 
 Security::Security(const SecurityOptions& options, const Clock* clock,
                    std::shared_ptr<const TokenTable> tokens, std::unique_ptr<TlsIdentitySource> tls)
     : options_(options),
-      access_(std::move(tokens),
-              {.requests_per_second = options.max_requests_per_second,
-               .streams_per_client = options.max_client_streams},
-              clock),
+      access_(std::move(tokens), LimitsOf(options), clock),
       tls_(std::move(tls)) {}
 
 absl::Status Security::Reload() {

@@ -29,6 +29,9 @@ struct SecurityOptions {
   size_t max_client_streams = 10'000;
   // Of each client; 0: no limit.
   int64_t max_requests_per_second = 0;
+
+  // Whether nobody comes in without a certificate or a token.
+  bool authenticates() const { return !token_file.empty() || !tls.client_ca.empty(); }
 };
 
 // Who comes in and what they may do: the certificates and tokens of a server, read from files now
@@ -44,13 +47,18 @@ class Security {
   // why; the other file is taken all the same. Blocks.
   absl::Status Reload();
 
+  // From now on clients have the limits of `options`; of connections the listeners take care.
+  void SetLimits(const SecurityOptions& options) { access_.SetLimits(LimitsOf(options)); }
+
   Access& access() { return access_; }
   // Null: no TLS.
   const TlsIdentitySource* tls() const { return tls_.get(); }
-  // Whether nobody comes in without a certificate or a token.
-  bool authenticates() const { return access_.has_tokens() || !options_.tls.client_ca.empty(); }
 
  private:
+  static Access::Limits LimitsOf(const SecurityOptions& options) {
+    return {.requests_per_second = options.max_requests_per_second,
+            .streams_per_client = options.max_client_streams};
+  }
   Security(const SecurityOptions& options, const Clock* clock,
            std::shared_ptr<const TokenTable> tokens, std::unique_ptr<TlsIdentitySource> tls);
 

@@ -3,7 +3,6 @@
 #include <boost/json/serialize.hpp>
 #include <string>
 
-#include "barista/error.h"
 #include "gtest/gtest.h"
 
 namespace barista::cli {
@@ -77,20 +76,6 @@ TEST(MessageFormatTest, TextShowsFactsAndThenTheBody) {
   const std::string text = MessageToText(Example());
   EXPECT_NE(text.find("handle     handle\n\ntwo espressos\n"), std::string::npos);
   EXPECT_NE(text.find("2026-01-02T03:04:05.678Z, received 1 time\n"), std::string::npos);
-}
-
-TEST(MessageFormatTest, ErrorOfAnEntryKeepsItsFacts) {
-  v1::Error error;
-  error.set_code(3);
-  error.set_reason("InvalidParameterValue");
-  error.set_message("body is empty");
-  error.set_field("body");
-  error.set_limit("1");
-  const absl::Status status = ToStatus(error);
-  EXPECT_TRUE(absl::IsInvalidArgument(status));
-  EXPECT_EQ(status.message(), "body is empty");
-  EXPECT_EQ(GetErrorInfo(status).field, "body");
-  EXPECT_EQ(GetErrorInfo(status).limit, "1");
 }
 
 }  // namespace

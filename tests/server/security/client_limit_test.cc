@@ -62,5 +62,17 @@ TEST(ClientLimitTest, AmountsAtAndPastTheEdge) {
   EXPECT_FALSE(limit.Take("c").ok());
 }
 
+TEST(ClientLimitTest, NewLimitsLeaveAloneWhatIsTaken) {
+  ClientLimit limit(kConnections, {.total = 2, .per_client = 2});
+  auto a = limit.Take("10.0.0.1"), b = limit.Take("10.0.0.2");
+  ASSERT_TRUE(a.ok() && b.ok());
+  limit.SetLimits({.total = 1, .per_client = 1});
+  EXPECT_EQ(limit.taken(), 2u);
+  EXPECT_EQ(GetErrorInfo(limit.Take("10.0.0.3").status()).limit, "1");
+  limit.SetLimits({.total = 3, .per_client = 1});
+  EXPECT_EQ(GetErrorInfo(limit.Take("10.0.0.1").status()).field, "max_client_connections");
+  EXPECT_TRUE(limit.Take("10.0.0.3").ok());
+}
+
 }  // namespace
 }  // namespace barista::server

@@ -41,6 +41,21 @@ TEST(RequestRateTest, FillsEvenlyAndNoFurtherThanFull) {
   EXPECT_EQ(Admitted(rate, "a", 10), 5);
 }
 
+TEST(RequestRateTest, ANewRateCountsAtOnceAndZeroIsNoLimit) {
+  ManualClock clock;
+  RequestRate rate(0, &clock);
+  EXPECT_EQ(Admitted(rate, "a", 1000), 1000);
+  EXPECT_EQ(rate.clients(), 0u);
+  rate.set_per_second(2);
+  EXPECT_EQ(Admitted(rate, "a", 10), 2);
+  rate.set_per_second(10);
+  EXPECT_FALSE(rate.Admit("a"));
+  clock.Advance(absl::Seconds(1));
+  EXPECT_EQ(Admitted(rate, "a", 20), 10);
+  rate.set_per_second(0);
+  EXPECT_TRUE(rate.Admit("a"));
+}
+
 TEST(RequestRateTest, RefusedRequestsTakeNothing) {
   ManualClock clock;
   RequestRate rate(2, &clock);
