@@ -95,7 +95,7 @@ class Receiver {
       // A receive may wait long before it answers: whether there is a broker is to be known first.
       v1::GetQueueRequest request;
       request.set_queue(flags_.queue);
-      const absl::Status there = session_.client().GetQueue(request).status();
+      absl::Status there = session_.client().GetQueue(request).status();
       if (!there.ok()) return there;
     }
     while (failure_.ok()) {

@@ -102,7 +102,7 @@ class EmbeddedTarget final : public LoadTarget {
     }
     queues_[queue].SendBatchAsync(
         messages,
-        [done = std::move(done)](std::vector<absl::StatusOr<SendResult>> results) mutable {
+        [done = std::move(done)](const std::vector<absl::StatusOr<SendResult>>& results) mutable {
           std::vector<absl::Status> statuses;
           statuses.reserve(results.size());
           for (const auto& result : results) statuses.push_back(result.status());

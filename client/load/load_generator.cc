@@ -71,6 +71,7 @@ class LoadRun {
 
   absl::StatusOr<LoadReport> Run() {
     std::vector<std::string> names;
+    names.reserve(static_cast<size_t>(options_.queues));
     for (int i = 0; i < options_.queues; ++i) {
       names.push_back(absl::StrCat(options_.queue_prefix, i));
     }
@@ -176,7 +177,7 @@ class LoadRun {
             absl::string_view(body, ledger_.text().Write(message, body));
       }
       callbacks_.fetch_add(1, std::memory_order_relaxed);
-      target_.Send(queue, bodies, how, [this, first](std::vector<absl::Status> statuses) {
+      target_.Send(queue, bodies, how, [this, first](const std::vector<absl::Status>& statuses) {
         OnSent(first, statuses);
         EndCallback();
       });
@@ -290,7 +291,7 @@ class LoadRun {
     callbacks_.fetch_add(1, std::memory_order_relaxed);
     target_.Delete(
         queue, std::move(batch),
-        [this, &self, now, shares = std::move(shares)](std::vector<absl::Status> statuses) {
+        [this, &self, now, shares = std::move(shares)](const std::vector<absl::Status>& statuses) {
           int deleted = 0;
           for (const absl::Status& status : statuses) {
             if (status.ok()) {

@@ -95,7 +95,7 @@ def test_exit_3_when_the_broker_does_not_answer():
 
 
 def test_a_word_that_is_no_command_is_named():
-    assert "WrongUsage: \"brew\" is no command of barista: serve, queue, " in run("brew").err
+    assert "WrongUsage: \"brew\" is no command of barista: serve, config, queue, " in run("brew").err
     assert "\"delet\" is no command of barista queue: create, list, " in run("queue", "delet", "orders").err
     assert "barista queue wants a command: create, " in run("queue").err
 
