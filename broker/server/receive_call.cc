@@ -80,7 +80,7 @@ absl::Status ReceiveCall::FillReply(const std::vector<ReceivedMessage>& messages
   for (const ReceivedMessage& message : messages) body_bytes += message.body.size();
   absl::StatusOr<std::optional<ClientLimit::Share>> room =
       access_->TakeReply(GrpcCaller(*context_), body_bytes);
-  const absl::Status refused = room.status();
+  absl::Status refused = room.status();
   if (refused.ok() && room->has_value()) room_.emplace(**std::move(room));
   const bool gone = !refused.ok() || context_->IsCancelled();
   size_t bytes = 0;
