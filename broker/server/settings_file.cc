@@ -1,9 +1,11 @@
 #include "broker/server/settings_file.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <boost/json.hpp>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -231,6 +233,33 @@ class Reader {
   std::vector<std::string>* const errors_;
 };
 
+// Where the second document of `text` begins. Not YAML::LoadAll: it reads documents without end out
+// of what the parser does not move past, such as ",c".
+std::optional<YAML::Mark> SecondDocument(const std::string& text) {
+  class Begin final : public YAML::EventHandler {
+   public:
+    void OnDocumentStart(const YAML::Mark& begin) override { mark = begin; }
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  const std::string&) override {}
+    void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                         YAML::EmitterStyle::value) override {}
+    void OnSequenceEnd() override {}
+    void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                    YAML::EmitterStyle::value) override {}
+    void OnMapEnd() override {}
+
+    YAML::Mark mark;
+  };
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Begin begin;
+  if (!parser.HandleNextDocument(begin) || !parser.HandleNextDocument(begin)) return std::nullopt;
+  return begin.mark;
+}
+
 }  // namespace
 
 SettingsFile ReadSettingsFile(const std::string& path, std::vector<std::string>* errors) {
@@ -243,12 +272,9 @@ SettingsFile ReadSettingsFile(const std::string& path, std::vector<std::string>*
   }
   Reader reader(path, errors);
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(*text);
-    if (documents.empty()) return file;
-    reader.ReadRoot(documents.front(), file);
-    if (documents.size() > 1) {
-      reader.Wrong(documents[1].Mark(), "a second document begins here; limit 1");
-    }
+    reader.ReadRoot(YAML::Load(*text), file);
+    const std::optional<YAML::Mark> second = SecondDocument(*text);
+    if (second.has_value()) reader.Wrong(*second, "a second document begins here; limit 1");
   } catch (const YAML::Exception& error) {
     reader.Wrong(error.mark, error.msg);
   }

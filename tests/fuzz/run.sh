@@ -29,7 +29,7 @@ for name in "${names[@]}"; do
   esac
   [ -d "$corpus" ] || corpus=
   echo "--- $name for $seconds s"
-  "build/fuzz/tests/$name" -max_total_time="$seconds" -print_final_stats=1 "${options[@]}" -artifact_prefix="$found-" "$found" ${corpus:+"$corpus"} \
+  "build/fuzz/tests/$name" -max_total_time="$seconds" -timeout=20 -print_final_stats=1 "${options[@]}" -artifact_prefix="$found-" "$found" ${corpus:+"$corpus"} \
     >"$found.log" 2>&1 || { failed=1; tail -n 40 "$found.log"; }
   grep -E '^stat::(number_of_executed_units|average_exec)|cov:' "$found.log" | tail -n 3
 done

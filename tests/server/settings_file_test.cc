@@ -211,6 +211,8 @@ TEST_F(SettingsFileTest, WhatIsNoSettingsFileIsRefused) {
   EXPECT_THAT(ErrorsOf("region: a\nqueues:\n  - name: q\n    name: r\n"),
               ElementsAre(HasSubstr("barista.yaml:4: queues: name: given twice")));
   EXPECT_THAT(ErrorsOf("region: a\n---\nregion: b\n"), ElementsAre(HasSubstr("second document")));
+  // The parser does not move past it.
+  EXPECT_THAT(ErrorsOf(",c"), ElementsAre(HasSubstr(":1: a second document")));
   EXPECT_THAT(ErrorsOf("region: {a\n"), ElementsAre(HasSubstr("barista.yaml:")));
   EXPECT_THAT(ErrorsOf("[a]: b\n"), ElementsAre(HasSubstr("barista.yaml:1: unknown key")));
   EXPECT_THAT(ErrorsOf("region: *none\n"), ElementsAre(HasSubstr("barista.yaml:1: ")));
