@@ -20,10 +20,13 @@ void RemoteCall::Start() {
 }
 
 void RemoteCall::Attempt() {
+  // (An alarm keeps what it calls, which keeps us, until it is destroyed.)
+  std::unique_ptr<grpc::Alarm> rung;
   grpc::ClientContext* context = nullptr;
   absl::Status stop;
   {
     MutexLock lock(&mutex_);
+    rung = std::move(pause_);
     stop = given_up_;
     if (stop.ok() && last_attempt_ && attempts_ > 0) stop = failure_;
     if (stop.ok()) {
