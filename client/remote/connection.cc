@@ -46,4 +46,10 @@ void Connection::Close() {
   while (!calls_.empty()) ended_.Wait(&mutex_);
 }
 
+void Connection::Release() {
+  std::unique_ptr<v1::QueueService::Stub> stub;  // outlives the lock
+  MutexLock lock(&mutex_);
+  stub = std::move(stub_);
+}
+
 }  // namespace barista::client

@@ -24,30 +24,32 @@ class UnderWay {
 };
 
 // What a host and its queues share: the channel, the options, and which calls are under way.
-// Thread-safe. Shared by the host and its queues: a queue may outlive its host.
+// Thread-safe. Shared by the host, its queues and their calls: a queue may outlive its host.
 //
-// Calls do not share it, and none is left when the host is gone, which has waited for them. So it
-// never ends on a thread of gRPC's, where the end of a channel may have to wait for that thread.
+// The channel does not: its last owner joins the threads of gRPC, so that must not be one of them.
+// Whoever closes the host releases it, when no call and no context of one is left.
 class Connection {
  public:
   Connection(const std::shared_ptr<grpc::Channel>& channel, const ConnectOptions& options);
 
+  // Between the Begin and the End of a call, and before Release.
   v1::QueueService::StubInterface::async_interface* api() const { return stub_->async(); }
   const ConnectOptions& options() const { return options_; }
   // The status of a call, with a text for people where no broker answered.
   absl::Status ToStatus(const grpc::Status& status) const;
 
   // From OK until End, Close waits for the call, which is kept alive. BrokerClosed after Close.
-  // After End the call uses the connection no more, and holds nothing of the user's, nor a
-  // ClientContext, which has a share of the channel.
+  // What is the user's, and each ClientContext (which has a share of the channel), goes before End.
   absl::Status Begin(std::shared_ptr<UnderWay> call);
   void End(UnderWay* call);
 
   // Lets no call begin, tells those under way, and waits until they have ended.
   void Close();
+  // After Close: lets the channel go. Not on a thread of gRPC.
+  void Release();
 
  private:
-  const std::unique_ptr<v1::QueueService::Stub> stub_;
+  std::unique_ptr<v1::QueueService::Stub> stub_;
   const ConnectOptions options_;
 
   Mutex mutex_;

@@ -7,9 +7,12 @@
 
 namespace barista::client {
 
-RemoteCall::RemoteCall(Connection* connection, Repeatable repeatable, AtClose at_close,
-                       absl::Duration timeout)
-    : connection_(connection), repeatable_(repeatable), at_close_(at_close), timeout_(timeout) {}
+RemoteCall::RemoteCall(std::shared_ptr<Connection> connection, Repeatable repeatable,
+                       AtClose at_close, absl::Duration timeout)
+    : connection_(std::move(connection)),
+      repeatable_(repeatable),
+      at_close_(at_close),
+      timeout_(timeout) {}
 
 void RemoteCall::Start() {
   deadline_ = absl::Now() + timeout_;
@@ -85,14 +88,13 @@ void RemoteCall::GiveUp(const absl::Status& why) {
 }
 
 void RemoteCall::End(const absl::Status& status) {
-  Finish(status);
-  // (Nor may a receive that its user still has keep it.)
-  std::unique_ptr<grpc::ClientContext> context;
   {
+    // Has a share of the channel, which must not outlive the call. (Our user may still have us.)
+    std::unique_ptr<grpc::ClientContext> context;
     MutexLock lock(&mutex_);
     context = std::move(context_);
   }
-  context = nullptr;
+  Finish(status);
   connection_->End(this);
 }
 

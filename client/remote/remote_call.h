@@ -34,7 +34,7 @@ class RemoteCall : public PendingReceive,
     kGiveUp,  // at once, with BrokerClosed
   };
   // `timeout`: of all attempts together, from Start on.
-  RemoteCall(Connection* connection, Repeatable repeatable, AtClose at_close,
+  RemoteCall(std::shared_ptr<Connection> connection, Repeatable repeatable, AtClose at_close,
              absl::Duration timeout);
 
   // Once.
@@ -50,6 +50,7 @@ class RemoteCall : public PendingReceive,
                             std::function<void(grpc::Status)> done) = 0;
   // The end, once, without a lock. Lets go of what is the user's.
   virtual void Finish(absl::Status status) = 0;
+  const Connection& connection() const { return *connection_; }
 
  private:
   void Attempt();
@@ -57,7 +58,7 @@ class RemoteCall : public PendingReceive,
   void GiveUp(const absl::Status& why);
   void End(const absl::Status& status);
 
-  Connection* const connection_;  // from Start to End
+  const std::shared_ptr<Connection> connection_;
   const Repeatable repeatable_;
   const AtClose at_close_;
   const absl::Duration timeout_;
@@ -87,8 +88,7 @@ class UnaryCall final : public RemoteCall {
   UnaryCall(const std::shared_ptr<Connection>& connection, Method<Request, Response> method,
             Request request, Repeatable repeatable, AtClose at_close, absl::Duration timeout,
             Done done)
-      : RemoteCall(connection.get(), repeatable, at_close, timeout),
-        api_(connection->api()),
+      : RemoteCall(connection, repeatable, at_close, timeout),
         method_(method),
         request_(std::move(request)),
         done_(std::move(done)) {}
@@ -96,14 +96,13 @@ class UnaryCall final : public RemoteCall {
  private:
   void StartAttempt(grpc::ClientContext* context, std::function<void(grpc::Status)> done) override {
     response_.Clear();
-    (api_->*method_)(context, &request_, &response_, std::move(done));
+    (connection().api()->*method_)(context, &request_, &response_, std::move(done));
   }
   void Finish(absl::Status status) override {
     done_(status, response_);
     done_ = nullptr;
   }
 
-  QueueApi* const api_;  // the connection's
   const Method<Request, Response> method_;
   const Request request_;
   Response response_;

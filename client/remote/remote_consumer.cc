@@ -32,9 +32,9 @@ void Set(uint64_t first, uint64_t count, v1::DeliveryRange* range) {
 
 }  // namespace
 
-RemoteConsumer::RemoteConsumer(Connection* connection, const std::string& queue,
+RemoteConsumer::RemoteConsumer(std::shared_ptr<Connection> connection, const std::string& queue,
                                const ConsumeOptions& options)
-    : ConsumerState(options.credit), connection_(connection) {
+    : ConsumerState(options.credit), connection_(std::move(connection)) {
   v1::ConsumeStart& start = *request_.mutable_start();
   start.set_queue(queue);
   if (options.visibility_timeout.has_value())

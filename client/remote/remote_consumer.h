@@ -35,7 +35,8 @@ class RemoteConsumer final
   static constexpr size_t kMaxNamed = 10'000;
 
   // `options` are valid.
-  RemoteConsumer(Connection* connection, const std::string& queue, const ConsumeOptions& options);
+  RemoteConsumer(std::shared_ptr<Connection> connection, const std::string& queue,
+                 const ConsumeOptions& options);
 
   // Opens the stream, once. BrokerClosed after the host's Close.
   absl::Status Begin();
@@ -64,7 +65,7 @@ class RemoteConsumer final
   void TakeResponse(std::vector<ReceivedMessage> messages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeFailure(const v1::StreamFailure& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  Connection* const connection_;          // from Begin to OnDone
+  const std::shared_ptr<Connection> connection_;
   std::shared_ptr<RemoteConsumer> self_;  // from Begin until OnDone
   v1::ConsumeStreamResponse response_;    // of the read that is under way
 

@@ -26,21 +26,19 @@ namespace {
 class RemoteHost final : public QueueHost {
  public:
   explicit RemoteHost(std::shared_ptr<Connection> connection)
-      : connection_(std::move(connection)), sends_(std::make_shared<SendPipe>(connection_.get())) {}
+      : connection_(std::move(connection)), sends_(std::make_shared<SendPipe>(connection_)) {}
   ~RemoteHost() override {
-    if (!InCallback()) {
-      CloseAll(*connection_, *sends_);
-      return;
+    if (InCallback()) {
+      // The thread of the callback is one of those that closing waits for.
+      std::thread(CloseAll, connection_, sends_).detach();
+    } else {
+      CloseAll(connection_, sends_);
     }
-    // Here nobody may wait, and the channel must not end here either.
-    std::thread([connection = connection_, sends = sends_] {
-      CloseAll(*connection, *sends);
-    }).detach();
   }
 
   absl::Status Close() override {
     if (absl::Status status = CheckMayBlock(); !status.ok()) return status;
-    CloseAll(*connection_, *sends_);
+    CloseAll(connection_, sends_);
     return absl::OkStatus();
   }
 
@@ -119,9 +117,11 @@ class RemoteHost final : public QueueHost {
   }
 
   // Calls first: the receives end at once, so that nobody sends because of one.
-  static void CloseAll(Connection& connection, SendPipe& sends) {
-    connection.Close();
-    sends.Close();
+  static void CloseAll(const std::shared_ptr<Connection>& connection,
+                       const std::shared_ptr<SendPipe>& sends) {
+    connection->Close();
+    sends->Close();
+    connection->Release();
   }
 
   const std::shared_ptr<Connection> connection_;

@@ -201,7 +201,7 @@ absl::StatusOr<std::vector<ReceivedMessage>> RemoteQueue::Receive(const ReceiveO
 absl::StatusOr<std::shared_ptr<internal::ConsumerState>> RemoteQueue::Consume(
     const ConsumeOptions& options) {
   if (absl::Status status = internal::ValidateConsume(options); !status.ok()) return status;
-  auto consumer = std::make_shared<RemoteConsumer>(connection_.get(), name_, options);
+  auto consumer = std::make_shared<RemoteConsumer>(connection_, name_, options);
   if (absl::Status status = consumer->Begin(); !status.ok()) return status;
   return consumer;
 }

@@ -26,22 +26,27 @@ bool Again(const absl::Status& status) { return MayRetry(status, Repeatable::kNo
 class SendPipe::Stream final
     : public grpc::ClientBidiReactor<v1::SendStreamRequest, v1::SendStreamResponse> {
  public:
-  explicit Stream(std::shared_ptr<SendPipe> pipe) : pipe_(std::move(pipe)) {
+  explicit Stream(std::shared_ptr<SendPipe> pipe)
+      : pipe_(std::move(pipe)), context_(std::make_unique<grpc::ClientContext>()) {
     // A send must not be repeated: it is not begun before somebody is there.
     context_->set_wait_for_ready(true);
   }
 
   void Begin(const v1::SendStreamRequest* first) {
-    pipe_->connection_->api()->SendStream(context_.get(), this);
+    grpc::ClientContext* context;
+    {
+      MutexLock lock(&mutex_);
+      context = context_.get();
+    }
+    pipe_->connection_->api()->SendStream(context, this);
     AddHold();
     StartRead(&response_);
     StartWrite(first);
     StartCall();
   }
-  // (It only asks.)
   void GiveUp() {
     MutexLock lock(&mutex_);
-    if (context_ != nullptr) context_->TryCancel();
+    if (context_ != nullptr) context_->TryCancel();  // only asks
   }
 
   void OnWriteDone(bool ok) override { pipe_->OnWritten(this, ok); }
@@ -53,9 +58,10 @@ class SendPipe::Stream final
   }
   void OnDone(const grpc::Status& status) override {
     {
-      // It has a share of the channel.
+      // Has a share of the channel, which must not outlive the stream (Connection).
+      std::unique_ptr<grpc::ClientContext> context;
       MutexLock lock(&mutex_);
-      context_ = nullptr;
+      context = std::move(context_);
     }
     const std::shared_ptr<SendPipe> pipe = std::move(pipe_);
     pipe->OnEnd(pipe->connection_->ToStatus(status));  // may destroy *this
@@ -64,12 +70,11 @@ class SendPipe::Stream final
  private:
   std::shared_ptr<SendPipe> pipe_;
   Mutex mutex_;
-  // Until the end. (Guarded by mutex_ from Begin on.)
-  std::unique_ptr<grpc::ClientContext> context_ = std::make_unique<grpc::ClientContext>();
+  std::unique_ptr<grpc::ClientContext> context_ ABSL_GUARDED_BY(mutex_);  // null after the end
   v1::SendStreamResponse response_;
 };
 
-SendPipe::SendPipe(Connection* connection) : connection_(connection) {}
+SendPipe::SendPipe(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
 
 // ---- In ----
 
@@ -380,7 +385,7 @@ void SendPipe::OnWatch() {
 
 void SendPipe::Close() {
   std::shared_ptr<Stream> stream;
-  bool end_writes;
+  bool orderly;
   {
     MutexLock lock(&mutex_);
     closed_ = true;
@@ -390,10 +395,10 @@ void SendPipe::Close() {
     if (watch_ != nullptr) watch_->Cancel();
     if (stream_ == nullptr) return;
     stream = stream_;
-    end_writes = !writing_ && !broken_ && !no_more_responses_;
-    if (end_writes) writing_ = true;
+    orderly = !writing_ && !broken_ && !no_more_responses_;
+    if (orderly) writing_ = true;
   }
-  if (end_writes) {
+  if (orderly) {
     stream->StartWritesDone();
   } else {
     stream->GiveUp();

@@ -44,13 +44,14 @@ class SendPipe : public std::enable_shared_from_this<SendPipe> {
   static constexpr size_t kMaxEntries = 10'000;
   static constexpr size_t kMaxBytes = 64 << 20;
 
-  explicit SendPipe(Connection* connection);  // whose host closes both
+  explicit SendPipe(std::shared_ptr<Connection> connection);
 
   // Sends the batch, which has entries. Without room it waits for as long as the batch may take, if
   // `wait`, or fails with IntakeFull.
   void Send(std::unique_ptr<SendBatch> batch, bool wait);
 
-  // Refuses what comes, with BrokerClosed. Waits until everything is done and the stream has ended.
+  // Refuses what comes, with BrokerClosed, and waits until everything is done and the stream has
+  // ended.
   void Close();
 
  private:
@@ -95,7 +96,7 @@ class SendPipe : public std::enable_shared_from_this<SendPipe> {
   void OnNoMoreResponses(Stream* stream);
   void OnEnd(const absl::Status& status);
 
-  Connection* const connection_;
+  const std::shared_ptr<Connection> connection_;
 
   Mutex mutex_;
   CondVar changed_;  // room, or the end

@@ -78,8 +78,9 @@ struct ConnectOptions {
 // - ReturnUndelivered is tried once, and nobody hears whether it arrived: if not, the messages come
 //   back after their visibility timeout, counted as received.
 //
-// Threads: those of gRPC, on which the callbacks run; no call holds one while it waits. Do not
-// fork() after it.
+// Threads: those of gRPC, on which the callbacks run; no call holds one while it waits. A host that
+// is destroyed inside a callback is closed by a thread of its own, soon after. Do not fork() after
+// Connect.
 absl::StatusOr<std::unique_ptr<QueueHost>> Connect(const ConnectOptions& options = {});
 
 }  // namespace barista::client

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "barista/client.h"
 #include "broker/base/mutex.h"
 #include "tests/client/remote/scripted_service.h"
@@ -352,6 +353,38 @@ TEST_F(FailureTest, ResponseThatMakesNoSenseEndsTheStream) {
   };
   EXPECT_TRUE(absl::IsUnavailable(queue_.Send({.body = "m"}).status()));
   EXPECT_TRUE(queue_.Send({.body = "m"}).ok());
+}
+
+TEST_F(FailureTest, HostMayBeDestroyedInsideACallbackOfItsOwn) {
+  Open();
+  ASSERT_TRUE(queue_.Send({.body = "m"}).ok());  // there is a stream to end
+  Notification destroyed;
+  const ReceiptHandle handle;
+  queue_.DeleteBatchAsync(absl::MakeConstSpan(&handle, 1), [&](std::vector<absl::Status>) {
+    host_.reset();
+    destroyed.Notify();
+  });
+  destroyed.Wait();
+  // Not after it, but soon.
+  const absl::Time limit = absl::Now() + absl::Seconds(30);
+  while (Reason(queue_.Delete(handle)) != "BrokerClosed") {
+    ASSERT_LT(absl::Now(), limit);
+    std::this_thread::yield();
+  }
+}
+
+TEST_F(FailureTest, LastQueueMayBeDroppedInsideACallback) {
+  Open();
+  auto queue = std::make_unique<Queue>(std::move(queue_));
+  host_.reset();
+  Notification dropped;
+  const ReceiptHandle handle;
+  queue->DeleteBatchAsync(absl::MakeConstSpan(&handle, 1), [&](std::vector<absl::Status> statuses) {
+    EXPECT_EQ(Reason(statuses.front()), "BrokerClosed");
+    dropped.Notify();
+  });
+  dropped.Wait();
+  queue.reset();
 }
 
 TEST_F(FailureTest, QueueOutlivesItsHost) {
