@@ -17,10 +17,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "broker/server/heartbeat.h"
 #include "broker/server/watchdog.h"
 #include "tests/server/log_capture.h"
+#include "tests/server/server_fixture.h"
 
 namespace barista::server {
 namespace {
@@ -157,7 +157,7 @@ TEST_F(ServiceManagerTest, TheWatchdogIsFedOnlyWhileEveryPartAnswers) {
   std::atomic<bool> stuck = false;
   const auto wait_for_beats = [&](int more) {
     const int until = beats.load() + more;
-    while (beats.load() < until) absl::SleepFor(absl::Milliseconds(1));
+    ASSERT_TRUE(Eventually([&] { return beats.load() >= until; }));
   };
   Watchdog watchdog(&manager, [&] {
     ++beats;
@@ -178,7 +178,7 @@ TEST_F(ServiceManagerTest, TheWatchdogIsFedOnlyWhileEveryPartAnswers) {
   watchdog.StopAsking();
   socket.Take();
   const int last = beats.load();
-  while (socket.Take().empty()) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_TRUE(Eventually([&] { return !socket.Take().empty(); }));
   EXPECT_EQ(beats.load(), last);
 }
 

@@ -31,6 +31,26 @@ class FailureTest : public ::testing::Test {
     ASSERT_TRUE(queue.ok()) << queue.status();
     queue_ = *queue;
   }
+  // The streams settle whatever comes, once go_ says so.
+  void SettleAfterGo() {
+    service_.on_stream = [this](int, ScriptedService::Stream* stream) {
+      go_.Wait();
+      uint64_t entries = 0;
+      v1::SendStreamRequest request;
+      while (stream->Read(&request)) stream->Write(ScriptedService::Settle(request, &entries));
+      return grpc::Status::OK;
+    };
+  }
+  // Of a message whose callback form answers within the call.
+  absl::Status SendOne() {
+    const auto answer = std::make_shared<absl::Status>(absl::UnknownError("not answered yet"));
+    const OutgoingMessage one{.body = "m"};
+    queue_.SendBatchAsync(absl::MakeConstSpan(&one, 1),
+                          [answer](std::vector<absl::StatusOr<SendResult>> results) {
+                            *answer = results.front().status();
+                          });
+    return *answer;
+  }
   static std::string Reason(const absl::Status& status) { return GetErrorInfo(status).reason; }
 
   Notification go_;  // outlives the handlers that wait for it
@@ -260,13 +280,7 @@ TEST_F(FailureTest, WhatGathersWhileAWriteIsUnderWayGoesTogether) {
 
 TEST_F(FailureTest, CallbackFormsAreRefusedAndBlockingFormsWaitWhenTooMuchIsOnItsWay) {
   Open();
-  service_.on_stream = [&](int, ScriptedService::Stream* stream) {
-    go_.Wait();
-    uint64_t entries = 0;
-    v1::SendStreamRequest request;
-    while (stream->Read(&request)) stream->Write(ScriptedService::Settle(request, &entries));
-    return grpc::Status::OK;
-  };
+  SettleAfterGo();
   const std::vector<OutgoingMessage> thousand(1000, OutgoingMessage{.body = "m"});
   std::atomic<int> sent{0};
   for (int i = 0; i < 10; ++i) {  // at the limit
@@ -274,17 +288,13 @@ TEST_F(FailureTest, CallbackFormsAreRefusedAndBlockingFormsWaitWhenTooMuchIsOnIt
       for (const auto& result : results) sent += result.ok() ? 1 : 0;
     });
   }
-  absl::Status refused;
-  const OutgoingMessage one{.body = "m"};  // one past it
-  queue_.SendBatchAsync(
-      absl::MakeConstSpan(&one, 1),
-      [&](std::vector<absl::StatusOr<SendResult>> results) { refused = results.front().status(); });
+  const absl::Status refused = SendOne();  // one past it
   EXPECT_EQ(Reason(refused), "IntakeFull");
   EXPECT_EQ(GetErrorInfo(refused).value, "10001 messages");
   EXPECT_EQ(GetErrorInfo(refused).limit, "10000 messages");
   std::atomic<bool> returned{false};
   std::thread blocking([&] {
-    EXPECT_TRUE(queue_.Send(one).ok());
+    EXPECT_TRUE(queue_.Send({.body = "m"}).ok());
     returned = true;
   });
   EXPECT_FALSE(returned);
@@ -296,13 +306,7 @@ TEST_F(FailureTest, CallbackFormsAreRefusedAndBlockingFormsWaitWhenTooMuchIsOnIt
 
 TEST_F(FailureTest, BytesOnTheirWayAreLimitedToo) {
   Open();
-  service_.on_stream = [&](int, ScriptedService::Stream* stream) {
-    go_.Wait();
-    uint64_t entries = 0;
-    v1::SendStreamRequest request;
-    while (stream->Read(&request)) stream->Write(ScriptedService::Settle(request, &entries));
-    return grpc::Status::OK;
-  };
+  SettleAfterGo();
   const std::string body(1 << 20, 'x');
   const std::vector<OutgoingMessage> four(4, OutgoingMessage{.body = body});
   std::atomic<int> sent{0};
@@ -311,11 +315,7 @@ TEST_F(FailureTest, BytesOnTheirWayAreLimitedToo) {
       for (const auto& result : results) sent += result.ok() ? 1 : 0;
     });
   }
-  absl::Status refused;
-  const OutgoingMessage one{.body = "m"};  // one past it
-  queue_.SendBatchAsync(
-      absl::MakeConstSpan(&one, 1),
-      [&](std::vector<absl::StatusOr<SendResult>> results) { refused = results.front().status(); });
+  const absl::Status refused = SendOne();  // one past it
   EXPECT_EQ(Reason(refused), "IntakeFull");
   EXPECT_EQ(GetErrorInfo(refused).value, "67108865 bytes");
   EXPECT_EQ(GetErrorInfo(refused).limit, "67108864 bytes");
